@@ -1,0 +1,2 @@
+//! The `staniel` binary.
+fn main() {}

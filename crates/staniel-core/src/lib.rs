@@ -1,0 +1,3 @@
+//! Endpoints, listeners, connections, handlers; the host that binds, rebinds and drains them.
+
+pub mod buffer;
