@@ -1,0 +1,36 @@
+//! Where counts and logs hang.
+
+use std::io;
+use std::time::Duration;
+
+use crate::addr::{Addr, EndpointName};
+use crate::connection::ConnMeta;
+use crate::error::BoxError;
+use crate::manager::ApplyReport;
+use crate::reason::CloseReason;
+
+/// Told once of every event, never of a byte. All methods do nothing by default; they run on the byte path's threads, so
+/// they must not block.
+#[expect(unused_variables, reason = "the defaults do nothing with what they get")]
+pub trait Observer: Send + Sync + 'static {
+    /// A connection or session was taken.
+    fn accepted(&self, meta: &ConnMeta) {}
+    /// One was refused before it had a task.
+    fn rejected(&self, endpoint: &EndpointName, peer: &Addr, why: CloseReason) {}
+    /// The last part of a connection or session is gone. Called exactly once for each `accepted`.
+    fn closed(&self, meta: &ConnMeta, why: CloseReason, error: Option<&BoxError>) {}
+    /// Accepting failed; the loop goes on.
+    fn accept_error(&self, endpoint: &EndpointName, error: &io::Error) {}
+    /// `n` datagrams were dropped.
+    fn datagrams_dropped(&self, endpoint: &EndpointName, n: u64, why: CloseReason) {}
+    /// A listen handler changed its endpoints.
+    fn reloaded(&self, handler: &str, report: &ApplyReport) {}
+    /// The host's tick came late by this much: something blocks its runtime.
+    fn tick_late(&self, by: Duration) {}
+}
+
+/// Observes nothing.
+#[derive(Debug)]
+pub(crate) struct Nobody;
+
+impl Observer for Nobody {}
