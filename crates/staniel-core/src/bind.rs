@@ -46,7 +46,6 @@ pub trait IntoBind {
 
 /// Options of the sockets. What is `None` stays as the reason beside it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct SocketOptions {
     /// How many connects may wait to be accepted: 4096, which is the most that Linux allows by default.
     pub backlog: u32,
@@ -96,7 +95,6 @@ impl Default for SocketOptions {
 
 /// Limits on connections. They may be changed while the endpoint runs, and count for connections that come after.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ConnLimits {
     /// Open connections (for UDP: sessions are bounded by [`UdpOptions::max_sessions`]). `None`: only the host's limit
     /// holds. When it is reached, accepting pauses and the kernel's queue waits.
@@ -113,7 +111,6 @@ pub struct ConnLimits {
 
 /// How datagrams become sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct UdpOptions {
     /// Sessions at once, over all workers: 65 536. At the bound a new one is refused, so that a flood of forged
     /// addresses cannot push out those that live. A proxy whose sessions own a descriptor each sets less.

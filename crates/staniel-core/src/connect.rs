@@ -72,7 +72,6 @@ pub enum ConnectError {
 
 /// Opens TCP connections: resolves, tries the addresses of both families in turn (RFC 8305), and gives up in time.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct TcpConnector {
     /// Time for everything, name included: 10 s. `Duration::MAX` is no limit.
     pub timeout: Duration,

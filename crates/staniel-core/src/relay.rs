@@ -14,7 +14,6 @@ use crate::reason::CloseReason;
 
 /// How a relay goes.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct RelayOptions {
     /// Longest time without a byte in either direction; `None` is no limit, because what idleness means is the protocol's
     /// to say.
