@@ -77,10 +77,6 @@ impl Handle {
         let Some(fd) = self.0 else { return };
         // SAFETY: `shutdown` takes any number; that it is still ours holds because the owner calls `forget` under the
         // lock around this handle before it closes the descriptor.
-        #[expect(
-            unsafe_code,
-            reason = "the socket is owned elsewhere; rustix wants a borrow of the owner"
-        )]
         unsafe {
             libc::shutdown(fd, libc::SHUT_RDWR);
         }
