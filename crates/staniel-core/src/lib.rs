@@ -27,6 +27,7 @@ compile_error!("Staniel runs on Linux only");
 pub mod addr;
 pub mod bind;
 pub mod buffer;
+pub mod calendar;
 pub mod clock;
 pub mod connect;
 pub mod connection;

@@ -146,6 +146,15 @@ impl Io {
         Ok(self.prefix.as_ref().map_or(&[], |prefix| prefix.as_slice()))
     }
 
+    /// Puts bytes that were read back in front, for whoever reads next.
+    pub fn unread(&mut self, bytes: Lease) {
+        let bytes = match self.prefix.take() {
+            Some(behind) => joined(&bytes, &behind),
+            None => bytes,
+        };
+        self.prefix = (!bytes.is_empty()).then(|| Box::new(bytes));
+    }
+
     /// Reads into `into`, which is made of `class` inside the poll and kept only if bytes came. 0 is the end of the
     /// stream. What is peeked comes first.
     ///
