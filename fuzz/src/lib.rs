@@ -154,5 +154,8 @@ pub fn path(bytes: &[u8]) {
     let again = normalise(normal.as_bytes()).expect("a normal path");
     assert_eq!(again.as_bytes(), normal.as_bytes());
     assert!(!again.had_dot_segments());
-    assert_eq!(again.escaped_slashes_read(), normal.escaped_slashes_read());
+    // A dot segment may have taken an escaped slash with it.
+    if !normal.had_dot_segments() {
+        assert_eq!(again.escaped_slashes_read(), normal.escaped_slashes_read());
+    }
 }

@@ -128,7 +128,12 @@ impl Answer {
     /// A plain text.
     #[must_use]
     pub fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", fields: Vec::new(), body: body.into() }
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            fields: Vec::new(),
+            body: body.into(),
+        }
     }
 
     /// Adds a field. The value must be one that may stand in a head: it is written as it is.
@@ -142,7 +147,10 @@ impl Answer {
 /// The reason phrase of the statuses that this project answers with itself (RFC 9110, section 15).
 #[must_use]
 pub fn reason(status: u16) -> &'static str {
-    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
+    http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Unknown")
 }
 
 /// The client's half of one exchange. Every HTTP version implements it; bodies cross this border in the wire form of
@@ -201,7 +209,8 @@ pub trait Downstream: Send {
     /// # Errors
     ///
     /// [`DownError::Gone`].
-    fn respond(&mut self, head: &WireHead, framing: Framing, first: &[u8]) -> Result<(), DownError>;
+    fn respond(&mut self, head: &WireHead, framing: Framing, first: &[u8])
+    -> Result<(), DownError>;
 
     /// Answers whole.
     ///

@@ -26,10 +26,10 @@ mod target;
 pub(crate) use server::serve;
 
 pub use body::BodyState;
-pub use chunked::{BodyError, ChunkHead, ChunkedReader, ChunkedWriter};
+pub use chunked::{ChunkHead, ChunkedReader, ChunkedWriter};
 pub use client::{H1Client, UpstreamError, write_framing};
 pub use edit::AppendError;
-pub use error::HeadError;
+pub use error::{BodyError, HeadError};
 pub use fields::Field;
 pub use framing::{Asked, Framing};
 pub use head::{Parsed, Progress, WireHead};

@@ -76,8 +76,14 @@ mod tests {
     use super::*;
 
     /// How long a peer that sends `n` bytes every `every` lasts, up to an hour.
-    async fn lasts(rate: Option<MinRate>, idle: Option<Duration>, n: usize, every: Duration) -> Option<u64> {
-        let (begin, mut clock, mut deadline) = (Instant::now(), RateClock::new(rate, idle), Deadline::default());
+    async fn lasts(
+        rate: Option<MinRate>,
+        idle: Option<Duration>,
+        n: usize,
+        every: Duration,
+    ) -> Option<u64> {
+        let (begin, mut clock, mut deadline) =
+            (Instant::now(), RateClock::new(rate, idle), Deadline::default());
         while begin.elapsed() < Duration::from_secs(3600) {
             clock.wait(&mut deadline);
             if tokio::time::timeout(every, deadline.expired()).await.is_ok() {
@@ -94,7 +100,11 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(lasts(rate, None, 1024, second).await, None);
         assert_eq!(lasts(rate, None, 1, second).await, Some(5));
-        assert_eq!(lasts(rate, Some(60 * second), 1_000_000, 61 * second).await, Some(60), "a burst buys no hour");
+        assert_eq!(
+            lasts(rate, Some(60 * second), 1_000_000, 61 * second).await,
+            Some(60),
+            "a burst buys no hour"
+        );
         assert_eq!(lasts(None, None, 1, 600 * second).await, None);
     }
 }

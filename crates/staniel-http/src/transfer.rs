@@ -98,7 +98,11 @@ pub fn feed(body: &mut BodyState, form: Form, mut bytes: Lease) -> Result<Fed, B
 /// # Errors
 ///
 /// A [`BodyError`] where the framing is broken.
-pub fn feed_slice<'a>(body: &mut BodyState, form: Form, bytes: &'a [u8]) -> Result<(Cow<'a, [u8]>, bool), BodyError> {
+pub fn feed_slice<'a>(
+    body: &mut BodyState,
+    form: Form,
+    bytes: &'a [u8],
+) -> Result<(Cow<'a, [u8]>, bool), BodyError> {
     if form == Form::Wire {
         let (mut pieces, mut first) = (0, 0);
         let mut parts = Vec::new();
@@ -111,7 +115,11 @@ pub fn feed_slice<'a>(body: &mut BodyState, form: Form, bytes: &'a [u8]) -> Resu
             }
         })?;
         let front = bytes.get(..first).unwrap_or_default();
-        let all = if parts.is_empty() { Cow::Borrowed(front) } else { Cow::Owned([front, &parts].concat()) };
+        let all = if parts.is_empty() {
+            Cow::Borrowed(front)
+        } else {
+            Cow::Owned([front, &parts].concat())
+        };
         return Ok((all, taken < bytes.len()));
     }
     let mut parts = Vec::new();

@@ -1,6 +1,7 @@
 //! A body as a count of bytes, whatever its framing.
 
-use super::chunked::{BodyError, Both, ChunkedReader, Data, Sink, Wire};
+use super::BodyError;
+use super::chunked::{Both, ChunkedReader, Data, Sink, Wire};
 use super::framing::Framing;
 use super::limits::Limits;
 

@@ -2,8 +2,8 @@
 
 /// RFC 9110, section 5.6.2: `tchar`.
 pub(crate) const TOKEN: u8 = 1;
-/// `_`, which some origins read as `-`.
-pub(crate) const UNDERSCORE: u8 = 2;
+/// A `tchar` but `_`, which some origins read as `-`.
+pub(crate) const PLAIN: u8 = 2;
 /// What may stand in a request target (see [`crate::h1::Target`]).
 pub(crate) const TARGET: u8 = 4;
 /// What may stand in a registered name of a `Host`.
@@ -23,10 +23,7 @@ const fn classes() -> [u8; 256] {
         if alphanumeric
             || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
         {
-            table[b] |= TOKEN;
-        }
-        if byte == b'_' {
-            table[b] |= UNDERSCORE;
+            table[b] |= if byte == b'_' { TOKEN } else { TOKEN | PLAIN };
         }
         if byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>') {
             table[b] |= TARGET;
@@ -45,6 +42,31 @@ pub(crate) fn class(byte: u8) -> u8 {
     // 256 entries: the compiler drops the check.
     CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
 }
+
+/// The classes that all of `bytes` have. There is no way out of the loop, so that the look-ups can overlap.
+#[inline]
+pub(crate) fn common(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(u8::MAX, |classes, &b| classes & class(b))
+}
+
+/// The place of the first colon.
+#[inline]
+pub(crate) fn colon(bytes: &[u8]) -> Option<usize> {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let zero_at_colon = u64::from_le_bytes(*word) ^ (ONES * 0x3a);
+        // As in `first_control`: only the lowest hit is sure, and it is the one that counts.
+        let hits = zero_at_colon.wrapping_sub(ONES) & !zero_at_colon & HIGH;
+        if hits != 0 {
+            return Some(i * 8 + (hits.trailing_zeros() / 8) as usize);
+        }
+    }
+    let n = tail.iter().position(|&b| b == b':')?;
+    Some(words.len() * 8 + n)
+}
+
+const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// Whether `bytes` is a `token`.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
@@ -73,8 +95,6 @@ pub(crate) fn value_len(bytes: &[u8]) -> usize {
 /// The first byte below SP, or DEL. Eight bytes at a time; a CR is found on the way, so a value is looked at once.
 #[inline]
 fn first_control(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     let (words, tail) = bytes.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);

@@ -9,68 +9,15 @@
 //! whole input ([`ChunkedReader::wire_is_clean`]). Trailers are held back until their end is seen and then named
 //! from the reader's own buffer.
 
-use std::ops::Deref;
-
-use super::HeadError;
 use super::chars::{TOKEN, class};
 use super::fields::{self, Scan, Section, Table};
 use super::known::KnownSet;
 use super::limits::{CHUNK_SIZE_DIGITS, Limits};
+use super::{BodyError, HeadError};
 
-/// A body that is refused or was cut short. The connection it came on cannot be used any further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum BodyError {
-    /// A chunk size that is not hexadecimal digits, or too many of them.
-    #[error("malformed chunk size")]
-    ChunkSize,
-    /// A chunk extension that is not `;name[=value]`.
-    #[error("malformed chunk extension")]
-    ChunkExtension,
-    /// More chunk extensions than allowed.
-    #[error("chunk extensions too large")]
-    ChunkExtensionsTooLarge,
-    /// A line of the framing that does not end with CRLF.
-    #[error("a chunk line that does not end with CRLF")]
-    LineEnd,
-    /// Chunk data that is longer than its size says.
-    #[error("chunk data longer than its size")]
-    ChunkEnd,
-    /// A malformed trailer section.
-    #[error("malformed trailers")]
-    Trailers(#[source] HeadError),
-    /// A trailer section longer than allowed.
-    #[error("trailers too large")]
-    TrailersTooLarge,
-    /// The peer closed in the middle.
-    #[error("the body was cut short")]
-    Truncated,
-}
+mod writer;
 
-// === impl BodyError ===
-
-impl BodyError {
-    /// The status a server answers with, if it still can. A proxy answers 502 to the faults of an upstream.
-    #[must_use]
-    pub const fn status(&self) -> u16 {
-        400
-    }
-
-    /// A stable name for the label of a counter.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::ChunkSize => "chunk_size",
-            Self::ChunkExtension => "chunk_extension",
-            Self::ChunkExtensionsTooLarge => "chunk_extensions_too_large",
-            Self::LineEnd => "chunk_line_end",
-            Self::ChunkEnd => "chunk_end",
-            Self::Trailers(_) => "trailers",
-            Self::TrailersTooLarge => "trailers_too_large",
-            Self::Truncated => "body_truncated",
-        }
-    }
-}
+pub use writer::{ChunkHead, ChunkedWriter};
 
 /// Who is told what is read.
 pub(super) trait Sink {
@@ -432,68 +379,6 @@ impl Trailers {
 
 fn expect(byte: u8, expected: u8, fault: BodyError) -> Result<(), BodyError> {
     if byte == expected { Ok(()) } else { Err(fault) }
-}
-
-/// The line before the content of a chunk.
-#[derive(Clone, Copy, Debug)]
-pub struct ChunkHead {
-    text: [u8; 18],
-    len: u8,
-}
-
-impl Deref for ChunkHead {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.text.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
-/// Writes a chunked body.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct ChunkedWriter;
-
-// === impl ChunkedWriter ===
-
-impl ChunkedWriter {
-    /// What follows the content of a chunk.
-    pub const TAIL: &[u8] = b"\r\n";
-    /// The end of a body without trailers.
-    pub const END: &[u8] = b"0\r\n\r\n";
-
-    /// The line before `len` bytes of content. For none there is no chunk: a chunk of size 0 is the end.
-    #[must_use]
-    pub fn head(len: usize) -> ChunkHead {
-        let mut head = ChunkHead { text: [0; 18], len: 0 };
-        let digits = (usize::BITS - len.leading_zeros()).div_ceil(4).max(1);
-        for (i, slot) in head.text.iter_mut().take(digits as usize).enumerate() {
-            let nibble = len >> (4 * (digits as usize - 1 - i)) & 0xf;
-            *slot = b"0123456789abcdef".get(nibble).copied().unwrap_or(b'0');
-        }
-        if let Some(end) = head.text.get_mut(digits as usize..digits as usize + 2) {
-            end.copy_from_slice(b"\r\n");
-        }
-        head.len = digits as u8 + 2;
-        head
-    }
-
-    /// Appends `content` as one chunk; nothing if there is none.
-    pub fn write(content: &[u8], out: &mut Vec<u8>) {
-        if content.is_empty() {
-            return;
-        }
-        out.extend_from_slice(&Self::head(content.len()));
-        out.extend_from_slice(content);
-        out.extend_from_slice(Self::TAIL);
-    }
-
-    /// Appends the end: the last chunk, `trailers` (whole lines) and the empty line.
-    pub fn finish(trailers: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(b"0\r\n");
-        out.extend_from_slice(trailers);
-        out.extend_from_slice(b"\r\n");
-    }
 }
 
 #[cfg(test)]

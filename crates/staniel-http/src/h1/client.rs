@@ -196,7 +196,11 @@ impl H1Client {
     /// # Errors
     ///
     /// [`UpstreamError`].
-    pub fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<WireHead, UpstreamError>> {
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &Limits,
+    ) -> Poll<Result<WireHead, UpstreamError>> {
         loop {
             if let Some(bytes) = self.held.take() {
                 match WireHead::parse_response(bytes, &mut self.progress, limits, self.asked) {
@@ -206,7 +210,9 @@ impl H1Client {
                 }
             }
             match self.io.poll_fill(cx, &mut self.held, Class::Block) {
-                Poll::Ready(Ok(0)) if self.held.is_none() => return Poll::Ready(Err(UpstreamError::Closed)),
+                Poll::Ready(Ok(0)) if self.held.is_none() => {
+                    return Poll::Ready(Err(UpstreamError::Closed));
+                }
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(UpstreamError::Truncated)),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(UpstreamError::Io(error))),
@@ -218,7 +224,11 @@ impl H1Client {
         }
     }
 
-    fn took_head(&mut self, mut head: WireHead, limits: &Limits) -> Result<WireHead, UpstreamError> {
+    fn took_head(
+        &mut self,
+        mut head: WireHead,
+        limits: &Limits,
+    ) -> Result<WireHead, UpstreamError> {
         match head.status() {
             101 => {}
             100..200 => {
@@ -241,7 +251,11 @@ impl H1Client {
     /// # Errors
     ///
     /// [`UpstreamError::Body`].
-    pub fn first<'a>(&mut self, head: &'a WireHead, form: Form) -> Result<Cow<'a, [u8]>, UpstreamError> {
+    pub fn first<'a>(
+        &mut self,
+        head: &'a WireHead,
+        form: Form,
+    ) -> Result<Cow<'a, [u8]>, UpstreamError> {
         let Some(body) = &mut self.body else { return Ok(Cow::Borrowed(&[])) };
         let (first, more) = feed_slice(body, form, head.behind()).map_err(UpstreamError::Body)?;
         // RFC 9112, section 9.2: what comes behind the last answer answers nothing.
@@ -254,17 +268,24 @@ impl H1Client {
     /// # Errors
     ///
     /// [`UpstreamError`].
-    pub fn poll_body(&mut self, cx: &mut Context<'_>, form: Form) -> Poll<Result<Option<Lease>, UpstreamError>> {
+    pub fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        form: Form,
+    ) -> Poll<Result<Option<Lease>, UpstreamError>> {
         let Some(body) = &mut self.body else { return Poll::Ready(Ok(None)) };
         loop {
             if body.is_done() {
                 return Poll::Ready(Ok(None));
             }
             let mut bytes = None;
-            let n = ready!(self.io.poll_fill(cx, &mut bytes, Class::Block)).map_err(UpstreamError::Io)?;
+            let n = ready!(self.io.poll_fill(cx, &mut bytes, Class::Block))
+                .map_err(UpstreamError::Io)?;
             let Some(bytes) = bytes.filter(|_| n > 0) else {
                 self.reusable = false;
-                return Poll::Ready(body.finish_at_eof().map(|()| None).map_err(|_| UpstreamError::Truncated));
+                return Poll::Ready(
+                    body.finish_at_eof().map(|()| None).map_err(|_| UpstreamError::Truncated),
+                );
             };
             let Fed { piece, rest, .. } = feed(body, form, bytes).map_err(UpstreamError::Body)?;
             self.reusable &= rest.is_none();

@@ -108,7 +108,8 @@ impl H1Down {
         self.to_head = head.asked() == super::Asked::Head;
         self.keep_alive = head.keep_alive();
         // RFC 9110, section 10.1.1: a client that sends its body anyway need not be told.
-        self.waits_for_continue = head.expects_continue() && self.carry.is_none() && !self.body.is_done();
+        self.waits_for_continue =
+            head.expects_continue() && self.carry.is_none() && !self.body.is_done();
         self.answered = Answered::Nothing;
         self.taken = head.wire_len() as u64;
         self.sent = 0;
@@ -197,10 +198,11 @@ impl H1Down {
         let Some(bytes) = self.carry.take() else { return Ok(None) };
         let before = bytes.len();
         self.waits_for_continue = false;
-        let Fed { piece, rest, content } = feed(&mut self.body, Form::Wire, bytes).map_err(|error| {
-            self.keep_alive = false;
-            DownError::Body(error)
-        })?;
+        let Fed { piece, rest, content } =
+            feed(&mut self.body, Form::Wire, bytes).map_err(|error| {
+                self.keep_alive = false;
+                DownError::Body(error)
+            })?;
         self.taken += (before - rest.as_ref().map_or(0, |rest| rest.len())) as u64;
         self.carry = rest;
         self.content += content;
@@ -329,7 +331,12 @@ impl Downstream for H1Down {
         Form::to(framing, self.minor)
     }
 
-    fn respond(&mut self, head: &WireHead, framing: Framing, first: &[u8]) -> Result<(), DownError> {
+    fn respond(
+        &mut self,
+        head: &WireHead,
+        framing: Framing,
+        first: &[u8],
+    ) -> Result<(), DownError> {
         let form = self.form(framing);
         // Without a length, the end of the body is the end of the connection.
         self.keep_alive &= form != Form::Payload;
@@ -373,7 +380,8 @@ impl Downstream for H1Down {
                 out.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
             }
             self.write_own_lines(out, false);
-            let body = if self.to_head || matches!(status, 100..200 | 204 | 304) { &[][..] } else { body };
+            let body =
+                if self.to_head || matches!(status, 100..200 | 204 | 304) { &[][..] } else { body };
             self.write_head(out, body)
         })
     }
@@ -393,7 +401,9 @@ impl Downstream for H1Down {
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownError>> {
         while let Some(unsent) = &mut self.unsent {
             match Pin::new(&mut self.io).poll_write(cx, unsent) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.gone(io::ErrorKind::WriteZero.into()))),
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(self.gone(io::ErrorKind::WriteZero.into())));
+                }
                 Poll::Ready(Ok(n)) => {
                     unsent.consume(n);
                     if unsent.is_empty() {

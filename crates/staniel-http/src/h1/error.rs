@@ -1,4 +1,4 @@
-//! Why a head is refused.
+//! Why a head or a body is refused.
 
 /// A head that is refused. The connection it came on cannot be used any further: where the next message begins is
 /// not known, or the peer tries to make it unknown.
@@ -142,6 +142,61 @@ impl HeadError {
             Self::EncodingOnHttp10 => "encoding_on_http10",
             Self::InvalidEncoding => "invalid_encoding",
             Self::UnknownEncoding => "unknown_encoding",
+        }
+    }
+}
+
+/// A body that is refused or was cut short. The connection it came on cannot be used any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// A chunk size that is not hexadecimal digits, or too many of them.
+    #[error("malformed chunk size")]
+    ChunkSize,
+    /// A chunk extension that is not `;name[=value]`.
+    #[error("malformed chunk extension")]
+    ChunkExtension,
+    /// More chunk extensions than allowed.
+    #[error("chunk extensions too large")]
+    ChunkExtensionsTooLarge,
+    /// A line of the framing that does not end with CRLF.
+    #[error("a chunk line that does not end with CRLF")]
+    LineEnd,
+    /// Chunk data that is longer than its size says.
+    #[error("chunk data longer than its size")]
+    ChunkEnd,
+    /// A malformed trailer section.
+    #[error("malformed trailers")]
+    Trailers(#[source] HeadError),
+    /// A trailer section longer than allowed.
+    #[error("trailers too large")]
+    TrailersTooLarge,
+    /// The peer closed in the middle.
+    #[error("the body was cut short")]
+    Truncated,
+}
+
+// === impl BodyError ===
+
+impl BodyError {
+    /// The status a server answers with, if it still can. A proxy answers 502 to the faults of an upstream.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        400
+    }
+
+    /// A stable name for the label of a counter.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ChunkSize => "chunk_size",
+            Self::ChunkExtension => "chunk_extension",
+            Self::ChunkExtensionsTooLarge => "chunk_extensions_too_large",
+            Self::LineEnd => "chunk_line_end",
+            Self::ChunkEnd => "chunk_end",
+            Self::Trailers(_) => "trailers",
+            Self::TrailersTooLarge => "trailers_too_large",
+            Self::Truncated => "body_truncated",
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use super::HeadError;
-use super::chars::{TOKEN, UNDERSCORE, class, value_len};
+use super::chars::{self, PLAIN, TOKEN, class, value_len};
 use super::known::{Known, KnownSet};
 use super::limits::{Limits, MAX_HEAD};
 
@@ -166,28 +166,28 @@ pub(crate) fn scan(
     let mut room = usize::from(limits.header_count).saturating_sub(section.lines);
     loop {
         let rest = window.get(at..).unwrap_or_default();
-        let mut classes = 0;
-        let mut name_len = 0;
-        let end = loop {
-            let Some(&b) = rest.get(name_len) else { return short(at) };
-            let of = class(b);
-            if of & TOKEN == 0 {
-                break b;
+        if rest.starts_with(b"\r\n") {
+            return Ok(Scan::Whole { end: at + 2, seen });
+        }
+        // The colon first, wherever it is; if what stands before it is no name, a second look says why.
+        let name = chars::colon(rest).and_then(|n| rest.get(..n)).unwrap_or_default();
+        let known = Known::of(name);
+        let mut flags = 0;
+        if known == Known::Other {
+            let classes = chars::common(name);
+            if name.is_empty() || classes & TOKEN == 0 {
+                return match no_name(rest) {
+                    Some(fault) => Err(fault),
+                    None => short(at),
+                };
             }
-            classes |= of;
-            name_len += 1;
-        };
-        if end != b':' || name_len == 0 {
-            if rest.starts_with(b"\r\n") {
-                return Ok(Scan::Whole { end: at + 2, seen });
+            if classes & PLAIN == 0 {
+                flags = HAS_UNDERSCORE;
+                seen.underscores = true;
             }
-            return match no_name(name_len, rest) {
-                Some(fault) => Err(fault),
-                None => short(at),
-            };
         }
 
-        let mut value_at = name_len + 1;
+        let mut value_at = name.len() + 1;
         while let Some(b' ' | b'\t') = rest.get(value_at) {
             value_at += 1;
         }
@@ -209,29 +209,27 @@ pub(crate) fn scan(
             return Err(HeadError::TooManyFields);
         }
         room -= 1;
-        let known = Known::of(rest.get(..name_len).unwrap_or_default());
         if matches!(known, Known::Host | Known::ContentLength) && seen.present.contains(known) {
             seen.repeated.insert(known);
         }
         seen.present.insert(known);
-        let underscore = classes & UNDERSCORE != 0;
-        seen.underscores |= underscore;
         lines.push(Line {
             at: at as u16,
-            name_len: name_len as u16,
+            name_len: name.len() as u16,
             value_at: (at + value_at) as u16,
             value_len: len as u16,
             end: line_end as u16,
             known,
-            flags: if underscore { HAS_UNDERSCORE } else { 0 },
+            flags,
         });
         at = line_end;
     }
 }
 
-/// What is wrong with a line whose first `n` bytes are a token that no colon follows; `None` if that is not known yet.
+/// What is wrong with a line that does not begin with a token and a colon; `None` if that is not known yet.
 #[cold]
-fn no_name(n: usize, line: &[u8]) -> Option<HeadError> {
+fn no_name(line: &[u8]) -> Option<HeadError> {
+    let n = line.iter().position(|&b| class(b) & TOKEN == 0).unwrap_or(line.len());
     match (n, line.get(n..).unwrap_or_default()) {
         (_, [] | [b'\r']) => None,
         (0, [b':', ..]) => Some(HeadError::EmptyName),

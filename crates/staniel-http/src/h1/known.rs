@@ -85,8 +85,8 @@ known! {
 // One bit each, and one for `Other`.
 const _: () = assert!(ALL.len() < 64);
 
-/// Where the name of each length, first, last and three-quarter letter stands: the multipliers leave no two names in
-/// one slot, which the compiler checks below.
+/// Where the name of each length, first, last and three-quarter letter stands: the multiplier leaves no two names in one
+/// slot, which the compiler checks below.
 static SLOTS: [(Known, &str); 256] = slots();
 
 #[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
@@ -97,7 +97,7 @@ const fn slots() -> [(Known, &'static str); 256] {
         let name = ALL[i].1.as_bytes();
         let slot =
             slot(name.len(), name[0], name[name.len() * 3 / 4], name[name.len() - 1]) as usize;
-        assert!(table[slot].1.is_empty(), "two names in one slot: choose other multipliers");
+        assert!(table[slot].1.is_empty(), "two names in one slot: choose another multiplier");
         table[slot] = ALL[i];
         i += 1;
     }
@@ -106,11 +106,27 @@ const fn slots() -> [(Known, &'static str); 256] {
 
 #[inline]
 const fn slot(len: usize, first: u8, inner: u8, last: u8) -> u8 {
-    (len as u8)
-        .wrapping_mul(239)
-        .wrapping_add((first | 0x20).wrapping_mul(146))
-        .wrapping_add((last | 0x20).wrapping_mul(172))
-        .wrapping_add((inner | 0x20).wrapping_mul(80))
+    let key = u32::from_le_bytes([len as u8, first | 0x20, last | 0x20, inner | 0x20]);
+    (key.wrapping_mul(0xedcf_975d) >> 24) as u8
+}
+
+/// Whether `name`, which has the same length, is `known` in any case: eight bytes at a time, the last eight overlapping.
+#[inline]
+fn is_same(name: &[u8], known: &[u8]) -> bool {
+    // The bit that tells letters from digits and `-`, moved to where it tells lower case from upper.
+    const LETTERS: u64 = u64::from_ne_bytes([0x40; 8]);
+    let word = |name: &[u8; 8], known: &[u8; 8]| {
+        let (name, known) = (u64::from_ne_bytes(*name), u64::from_ne_bytes(*known));
+        name | (known & LETTERS) >> 1 == known
+    };
+    let (Some(name_end), Some(known_end)) = (name.last_chunk(), known.last_chunk()) else {
+        return name
+            .iter()
+            .zip(known)
+            .fold(true, |same, (a, b)| same & (a | (b & 0x40) >> 1 == *b));
+    };
+    let words = name.as_chunks().0.iter().zip(known.as_chunks().0);
+    words.fold(word(name_end, known_end), |same, (a, b)| same & word(a, b))
 }
 
 // === impl Known ===
@@ -126,11 +142,11 @@ impl Known {
             return Self::Other;
         };
         let slot = slot(name.len(), first, inner, last);
-        let Some(&(known, known_name)) = SLOTS.get(usize::from(slot)) else { return Self::Other };
-        if known_name.len() == name.len() && name.eq_ignore_ascii_case(known_name.as_bytes()) {
-            known
-        } else {
-            Self::Other
+        match SLOTS.get(usize::from(slot)) {
+            Some((known, text)) if text.len() == name.len() && is_same(name, text.as_bytes()) => {
+                *known
+            }
+            _ => Self::Other,
         }
     }
 

@@ -90,7 +90,11 @@ async fn next_request(down: &mut H1Down, first: bool) -> Next {
         match event {
             Event::Bytes => {}
             Event::End(Ok(())) => {
-                down.meta.end(if first && idle { CloseReason::PeerClosed } else { CloseReason::Done });
+                down.meta.end(if first && idle {
+                    CloseReason::PeerClosed
+                } else {
+                    CloseReason::Done
+                });
                 return Next::Over;
             }
             Event::End(Err(error)) => {
@@ -118,7 +122,12 @@ enum Event {
     Expired,
 }
 
-fn poll_event(down: &mut H1Down, cx: &mut Context<'_>, idle: bool, draining: &mut bool) -> Poll<Event> {
+fn poll_event(
+    down: &mut H1Down,
+    cx: &mut Context<'_>,
+    idle: bool,
+    draining: &mut bool,
+) -> Poll<Event> {
     // A client that has finished sending is read no further.
     if down.half_closed && down.carry.is_none() {
         return Poll::Ready(Event::End(Ok(())));
@@ -143,9 +152,7 @@ fn poll_event(down: &mut H1Down, cx: &mut Context<'_>, idle: bool, draining: &mu
 async fn refuse(down: &mut H1Down, refusal: Refusal) {
     down.close_after();
     let answer = match refusal {
-        Refusal::Head(HeadError::Tls) => {
-            Answer::text(400, "this port speaks HTTP without TLS\n")
-        }
+        Refusal::Head(HeadError::Tls) => Answer::text(400, "this port speaks HTTP without TLS\n"),
         refusal => Answer::status(refusal.status()),
     };
     // A client that is gone is not told.
@@ -181,7 +188,8 @@ async fn close(down: &mut H1Down) {
     if std::future::poll_fn(|cx| down.poll_sent(cx)).await.is_err() {
         return;
     }
-    let may_send = down.is_answered() && (!down.body_done() || down.carry.is_some() || down.meta.ended().is_some());
+    let may_send = down.is_answered()
+        && (!down.body_done() || down.carry.is_some() || down.meta.ended().is_some());
     let mut linger = Deadline::default();
     linger.arm(down.settings.timeouts.linger);
     let shut = std::future::poll_fn(|cx| {
