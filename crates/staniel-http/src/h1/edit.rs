@@ -237,9 +237,14 @@ impl WireHead {
 
     /// Writes the field lines that are not removed, neighbours in one run, without the empty line behind them.
     pub fn write_fields(&self, out: &mut Vec<u8>) {
+        self.write_fields_but(KnownSet::EMPTY, out);
+    }
+
+    /// As [`Self::write_fields`], without the fields of a set.
+    pub fn write_fields_but(&self, which: KnownSet, out: &mut Vec<u8>) {
         let mut run = Run::default();
         for line in &self.table.lines {
-            if line.is_dropped() {
+            if line.is_dropped() || which.contains(line.known) {
                 continue;
             }
             let appended = line.flags & APPENDED != 0;

@@ -1,0 +1,439 @@
+//! The proxy as a listen handler: configuration to endpoints, again after each reload.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use staniel_config::{Address, Auto, Config, Listen, ListenerName, Traffic};
+use staniel_core::sometimes::Sometimes;
+use staniel_core::{
+    Bind, BoxError, Chain, ConnLimits, ConnectError, Endpoint, EndpointName, HostContext,
+    IntoServed, ListenHandler, Plan, Reload, Result, Served, SocketOptions, TransportManager,
+    UdpOptions, descriptor_limit, sessions,
+};
+use staniel_http::{HttpTimeouts, h1, http};
+
+use crate::cluster::Destination;
+use crate::compile::compile;
+use crate::http::HttpProxy;
+use crate::log::AccessLog;
+use crate::snapshot::{Forward, Snapshot, endpoint_name};
+use crate::stats::Stats;
+use crate::tcp::TcpProxy;
+use crate::udp::UdpProxy;
+
+/// How often idle upstream connections are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A reverse proxy that runs by a configuration. A clone is the same proxy.
+///
+/// ```
+/// use staniel_config::{Source, read};
+/// use staniel_core::{Host, Stop};
+/// use staniel_proxy::Proxy;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> staniel_core::Result {
+/// let text = "[listen.web]\naddress = \"127.0.0.1:0\"\n[route.all]\nto = \"http://127.0.0.1:9000\"\n";
+/// let config = read(&Source::new("inline", text)).config.ok_or("a bad configuration")?;
+/// let proxy = Proxy::new(config);
+/// let running = Host::new().add(proxy.clone()).start().await?;
+/// println!("{:?}", proxy.bound());
+/// running.stop(Stop::Now).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Proxy(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    /// What runs, or is to run first.
+    running: Mutex<Running>,
+    make_reload: Mutex<Option<MakeReload>>,
+    read: Option<Read>,
+    bound: Mutex<Vec<(ListenerName, Vec<Endpoint>)>>,
+}
+
+type MakeReload = Box<dyn FnOnce() -> Option<Reload> + Send>;
+type Read = Box<dyn Fn() -> Result<Config, BoxError> + Send + Sync>;
+
+struct Running {
+    config: Config,
+    /// What is served on the endpoints of a listener, beside the words it was made from.
+    served: HashMap<EndpointName, (Listen, Duration, Served)>,
+}
+
+/// What handlers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) log: AccessLog,
+    pub(crate) stats: Stats,
+}
+
+/// A configuration was refused; what ran before goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration was refused: {0}")]
+pub struct Rejected(String);
+
+// === impl Rejected ===
+
+impl Rejected {
+    /// With the reason in a few words; the details have been told.
+    #[must_use]
+    pub fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// A proxy that will run by `config`.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(Inner {
+            shared: Arc::new(Shared {
+                snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
+                log: AccessLog::new(),
+                stats: Stats::new(),
+            }),
+            running: Mutex::new(Running { config, served: HashMap::new() }),
+            make_reload: Mutex::new(None),
+            read: None,
+            bound: Mutex::default(),
+        }))
+    }
+
+    /// Lets the proxy change while it runs: each time that the token of `reload` fires, `read` gives the configuration to
+    /// go on with. An error of `read` changes nothing; it should have told the operator what is wrong.
+    ///
+    /// To be called before the proxy is cloned or started.
+    #[must_use]
+    pub fn reread(
+        mut self,
+        reload: impl FnOnce() -> Option<Reload> + Send + 'static,
+        read: impl Fn() -> Result<Config, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.make_reload = Mutex::new(Some(Box::new(reload)));
+            inner.read = Some(Box::new(read));
+        }
+        self
+    }
+
+    /// Which listener is bound to which addresses, with ports that the system chose; empty before the start.
+    #[must_use]
+    pub fn bound(&self) -> Vec<(ListenerName, Vec<Endpoint>)> {
+        self.0.bound.lock().clone()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.0.shared.stats
+    }
+
+    /// Makes `config` what runs: whole, or not at all.
+    async fn apply(&self, config: Config, tm: &TransportManager) -> Result<(), BoxError> {
+        let Inner { shared, running, bound, .. } = &*self.0;
+        let old = shared.snapshot.load_full();
+        let snapshot = Arc::new(compile(&config, &old));
+        let (mut plan, mut served) = (Plan::default(), HashMap::new());
+        for listen in &config.listeners {
+            for (bind, what) in self.endpoints(listen, config.server.drain_idle) {
+                let name = what.0.clone();
+                plan = plan.bind(bind.name(name.clone()), what.1.clone());
+                served.insert(name, (listen.clone(), config.server.drain_idle, what.1));
+            }
+        }
+        let access = &config.log.access.value;
+        let publish = {
+            let (slot, snapshot) = (shared.snapshot.clone(), snapshot.clone());
+            move || slot.store(snapshot)
+        };
+        // The last thing that can fail before the endpoints: a file that cannot be opened leaves everything as it was.
+        let probe = AccessLog::new();
+        probe
+            .open(access, config.log.format)
+            .map_err(|error| NoLog { to: format!("{access:?}"), source: error })?;
+        probe.close();
+        let report =
+            tm.apply(plan.drain_removed(config.server.shutdown_timeout).on_commit(publish)).await?;
+        shared
+            .log
+            .open(access, config.log.format)
+            .map_err(|error| NoLog { to: format!("{access:?}"), source: error })?;
+
+        *bound.lock() = bound_addresses(&config, tm);
+        let before = std::mem::replace(&mut *running.lock(), Running { config, served });
+        let now = running.lock();
+        let changes = Changes::between(&before.config, &now.config);
+        drop(now);
+        for cluster in old.clusters.values() {
+            let gone = |destination: &&Arc<Destination>| {
+                !snapshot.clusters.values().any(|cluster| {
+                    cluster.destinations.iter().any(|it| Arc::ptr_eq(it, destination))
+                })
+            };
+            cluster
+                .destinations
+                .iter()
+                .filter(gone)
+                .for_each(|destination| destination.pool.clear());
+        }
+        if old.generation > 0 {
+            let names = |names: &[EndpointName]| {
+                names.iter().map(EndpointName::as_str).collect::<Vec<_>>().join(",")
+            };
+            tracing::info!(
+                generation = snapshot.generation,
+                added = names(&report.added),
+                changed = names(&report.changed),
+                removed = names(&report.removed),
+                renamed = names(&report.renamed),
+                kept = report.kept.len(),
+                routes = %changes.routes,
+                clusters = %changes.clusters,
+                "reloaded"
+            );
+        }
+        Ok(())
+    }
+
+    /// The endpoints of a listener and what they serve: the very same as before where nothing was changed.
+    fn endpoints(
+        &self,
+        listen: &Listen,
+        drain_idle: Duration,
+    ) -> Vec<(Bind, (EndpointName, Served))> {
+        let running = self.0.running.lock();
+        let serve = |name: EndpointName, make: &dyn Fn() -> Served| {
+            let kept = running
+                .served
+                .get(&name)
+                .filter(|(old, idle, _)| old == listen && *idle == drain_idle);
+            let served = kept.map_or_else(make, |(_, _, served)| served.clone());
+            (name, served)
+        };
+        let shared = &self.0.shared;
+        let limits =
+            ConnLimits { max: listen.limits.max_connections.get(), ..ConnLimits::default() };
+        match &listen.traffic {
+            Traffic::Http => {
+                let name = endpoint_name(&listen.name.value, false);
+                let served = serve(name, &|| http_of(listen, drain_idle, shared).into_served());
+                vec![(bind(listen, Endpoint::Tcp).limits(limits), served)]
+            }
+            Traffic::Forward { tcp, udp, .. } => {
+                let mut all = Vec::new();
+                if *tcp {
+                    let name = endpoint_name(&listen.name.value, false);
+                    let served = serve(name, &|| TcpProxy { shared: shared.clone() }.into_served());
+                    all.push((bind(listen, Endpoint::Tcp).limits(limits), served));
+                }
+                if *udp {
+                    let name = endpoint_name(&listen.name.value, *tcp);
+                    let served = serve(name, &|| sessions(UdpProxy { shared: shared.clone() }));
+                    let options = UdpOptions {
+                        max_sessions: match listen.limits.max_sessions {
+                            Auto::Set(n) => n,
+                            // A session owns a socket.
+                            Auto::Auto => (descriptor_limit() / 10).max(1),
+                        },
+                        session_idle: listen.timeouts.session_idle,
+                        session_queue: listen.limits.session_queue,
+                        drain_idle,
+                    };
+                    all.push((bind(listen, Endpoint::Udp).udp(options), served));
+                }
+                all
+            }
+            // The configuration refuses what this version cannot do.
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl ListenHandler for Proxy {
+    fn name(&self) -> std::borrow::Cow<'static, str> {
+        "proxy".into()
+    }
+
+    async fn init(&self, host: &HostContext) -> Result {
+        let (shared, stopping) = (self.0.shared.clone(), host.stopping().clone());
+        host.spawn("sweep of idle upstream connections", async move {
+            let mut tick = tokio::time::interval(SWEEP);
+            loop {
+                tokio::select! {
+                    _ = tick.tick() => {}
+                    () = stopping.cancelled() => return Ok(()),
+                }
+                for cluster in shared.snapshot.load_full().clusters.values() {
+                    cluster.destinations.iter().for_each(|destination| destination.pool.sweep());
+                }
+            }
+        });
+        Ok(())
+    }
+
+    async fn bind(&self, tm: &TransportManager) -> Result {
+        let config = self.0.running.lock().config.clone();
+        self.apply(config, tm).await
+    }
+
+    fn reload(&self) -> Option<Reload> {
+        let make = self.0.make_reload.lock().take()?;
+        make()
+    }
+
+    async fn rebind(&self, tm: &TransportManager) -> Result {
+        let Some(read) = &self.0.read else { return Ok(()) };
+        let config = read()?;
+        let started = self.0.running.lock().config.server.clone();
+        if started.workers != config.server.workers
+            || started.max_connections != config.server.max_connections
+        {
+            tracing::warn!(
+                "`server.workers` and `server.max_connections` count from the next start"
+            );
+        }
+        self.apply(config, tm).await
+    }
+
+    async fn stop(&self, _tm: &TransportManager) -> Result {
+        let shared = self.0.shared.clone();
+        // The writer may have to wait for the disk.
+        tokio::task::spawn_blocking(move || shared.log.close()).await?;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("bound", &self.bound()).finish_non_exhaustive()
+    }
+}
+
+/// The access log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the access log {to}")]
+struct NoLog {
+    to: String,
+    source: std::io::Error,
+}
+
+fn bind(listen: &Listen, kind: fn(std::net::SocketAddr) -> Endpoint) -> Bind {
+    let addrs = listen.addresses.iter().flat_map(|address| address.value.socket_addrs());
+    // `[::]` in the file is IPv6 alone; every address of both families is written without a host.
+    let v6_only = listen
+        .addresses
+        .iter()
+        .any(|address| matches!(address.value, Address::Ip(addr) if addr.is_ipv6()));
+    Bind::at_all(addrs.map(kind)).socket(SocketOptions { v6_only, ..SocketOptions::default() })
+}
+
+fn http_of(
+    listen: &Listen,
+    drain_idle: Duration,
+    shared: &Arc<Shared>,
+) -> staniel_http::Http<HttpProxy> {
+    let mut limits = h1::Limits::default();
+    // The configuration allows no more than fits.
+    let short = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    limits.request_line = short(listen.limits.request_line);
+    limits.headers_total = short(listen.limits.headers_total);
+    limits.header_count = short(listen.limits.header_count);
+    let timeouts = HttpTimeouts {
+        head: listen.timeouts.request_head,
+        keep_alive: listen.timeouts.keep_alive,
+        drain_idle,
+        ..HttpTimeouts::default()
+    };
+    http(HttpProxy { shared: shared.clone() }).limits(limits).timeouts(timeouts)
+}
+
+fn bound_addresses(config: &Config, tm: &TransportManager) -> Vec<(ListenerName, Vec<Endpoint>)> {
+    let of = |listen: &Listen| {
+        let names =
+            [endpoint_name(&listen.name.value, false), endpoint_name(&listen.name.value, true)];
+        let bound =
+            names.iter().filter_map(|name| tm.get(name.as_str())).flat_map(|bound| bound.local());
+        (listen.name.value.clone(), bound.collect())
+    };
+    config.listeners.iter().map(of).collect()
+}
+
+/// What a reload changed beside the endpoints, for its log line.
+struct Changes {
+    routes: Counted,
+    clusters: Counted,
+}
+
+#[derive(Default)]
+struct Counted {
+    added: usize,
+    changed: usize,
+    removed: usize,
+    kept: usize,
+}
+
+// === impl Changes ===
+
+impl Changes {
+    fn between(old: &Config, new: &Config) -> Self {
+        let name = |route: &staniel_config::Route| route.name.value.clone();
+        let cluster = |cluster: &staniel_config::Cluster| cluster.name.value.clone();
+        Self {
+            routes: Counted::of(&old.routes, &new.routes, name),
+            clusters: Counted::of(&old.clusters, &new.clusters, cluster),
+        }
+    }
+}
+
+// === impl Counted ===
+
+impl Counted {
+    fn of<T: PartialEq, N: PartialEq>(old: &[T], new: &[T], name: impl Fn(&T) -> N) -> Self {
+        let mut counted = Self::default();
+        for one in new {
+            match old.iter().find(|other| name(other) == name(one)) {
+                None => counted.added += 1,
+                Some(other) if other == one => counted.kept += 1,
+                Some(_) => counted.changed += 1,
+            }
+        }
+        counted.removed =
+            old.iter().filter(|one| !new.iter().any(|other| name(other) == name(one))).count();
+        counted
+    }
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { added, changed, removed, kept } = self;
+        write!(f, "+{added} ~{changed} -{removed} ={kept}")
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Where the connections of a listener go.
+    pub(crate) fn forward(&self, listener: &EndpointName) -> Option<Arc<Forward>> {
+        self.snapshot.load().forward.get(listener).cloned()
+    }
+
+    /// Says that a destination cannot be reached, now and then.
+    pub(crate) fn complain(destination: &Destination, error: &ConnectError) {
+        static FAILED: Sometimes = Sometimes::new();
+        if let Some(more) = FAILED.due() {
+            let error = Chain(error);
+            tracing::warn!(destination = %destination.authority, %error, more, "cannot connect");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a request's head looks like when it leaves.
+
+use staniel_http::Downstream;
+use staniel_http::h1::{Framing, Known, KnownSet, write_framing};
+
+use super::Exchange;
+use crate::outcome::RequestEnd;
+use crate::snapshot::HttpListener;
+
+/// The fields that say who is behind us; a client's own word counts only if it is trusted.
+const FORWARDED: KnownSet = KnownSet::of(&[
+    Known::XForwardedFor,
+    Known::XForwardedHost,
+    Known::XForwardedProto,
+    Known::XForwardedPort,
+    Known::Forwarded,
+]);
+
+/// What the request asks for beside its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    None,
+    WebSocket,
+}
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Takes from the head what is meant for us alone, and writes into it what the upstream has to know.
+    ///
+    /// Hop-by-hop fields go first, also those that the client named in `Connection`, so that it cannot make us drop what we
+    /// add afterwards.
+    pub(super) fn prepare(
+        &mut self,
+        listener: &HttpListener,
+        client: &str,
+    ) -> Result<(), RequestEnd> {
+        let trusted = !listener.trusted.is_empty()
+            && self.down.meta().peer().as_ip().is_some_and(|peer| {
+                listener.trusted.iter().any(|network| network.contains(peer.ip()))
+            });
+        // RFC 9110, section 10.1.1: "A server that receives an Expect field value containing a member other than
+        // 100-continue MAY respond with a 417"; what we do not know, we cannot promise for the upstream.
+        if self.head.has_unknown_expectation() {
+            return Err(RequestEnd::ClientProtocolError);
+        }
+        if self.shared.log.is_on() {
+            self.host = self.head.get(Known::Host).unwrap_or_default().to_vec();
+        }
+        let head = &mut self.head;
+        head.strip_hop_by_hop();
+        head.remove_underscored();
+        let full = |_| RequestEnd::ClientProtocolError;
+        if trusted {
+            // A list over all hops (as every proxy appends to it), in one line.
+            let mut all = Vec::new();
+            for value in head.get_all(Known::XForwardedFor) {
+                all.extend_from_slice(value);
+                all.extend_from_slice(b", ");
+            }
+            all.extend_from_slice(client.as_bytes());
+            head.set(b"X-Forwarded-For", &all).map_err(full)?;
+            if !head.has(Known::XForwardedProto) {
+                head.append(b"X-Forwarded-Proto", b"http").map_err(full)?;
+            }
+            if !head.has(Known::XForwardedHost) {
+                let host = head.get(Known::Host).unwrap_or_default().to_vec();
+                head.append(b"X-Forwarded-Host", &host).map_err(full)?;
+            }
+        } else {
+            let host = head.get(Known::Host).unwrap_or_default().to_vec();
+            head.remove(FORWARDED);
+            head.append(b"X-Forwarded-For", client.as_bytes()).map_err(full)?;
+            head.append(b"X-Forwarded-Proto", b"http").map_err(full)?;
+            if !host.is_empty() {
+                head.append(b"X-Forwarded-Host", &host).map_err(full)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The protocol that the client wants to change to, as far as this proxy carries it. `h2c` is not among them: it would
+    /// open a way past every check of single requests.
+    pub(super) fn upgrade(&self) -> Upgrade {
+        let wants = self
+            .head
+            .upgrade()
+            .is_some_and(|protocols| protocols.trim_ascii().eq_ignore_ascii_case(b"websocket"));
+        if wants && self.head.method() == b"GET" { Upgrade::WebSocket } else { Upgrade::None }
+    }
+
+    /// Writes the head of the request as it leaves.
+    pub(super) fn write_head(
+        &self,
+        host: Option<&str>,
+        upgrade: Upgrade,
+        framing: Framing,
+        out: &mut Vec<u8>,
+    ) {
+        self.head.write_start(out);
+        let own_host = host.map(str::as_bytes);
+        // RFC 9110, section 7.2: "A user agent SHOULD generate Host as the first header field".
+        if let Some(host) = own_host.or_else(|| self.head.get(Known::Host)) {
+            out.extend_from_slice(b"Host: ");
+            out.extend_from_slice(host);
+            out.extend_from_slice(b"\r\n");
+        }
+        self.head.write_fields_but(Known::Host.into(), out);
+        write_framing(framing, out);
+        if upgrade == Upgrade::WebSocket {
+            out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
