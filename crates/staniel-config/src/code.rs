@@ -164,8 +164,8 @@ meant. Give one of them a lower `order`, or remove it.";
     UnreachableRoute = "unreachable-route", Warning,
 "There is no HTTP listener, so no request can reach the route.";
     ShadowedRoute = "shadowed-route", Warning,
-"Another route with a lower `order` takes every request that this one could take. Without any `order` the more specific
-route wins, which is mostly what is meant.";
+"Another route of the same host and path has a lower `order` and takes every request that this one could take. `order`
+decides only between such routes: a more specific host or path wins whatever the order.";
     DuplicateDestination = "duplicate-destination", Warning,
 "The same address stands in a cluster twice, so it is picked twice as often as the others.";
     NoEffect = "no-effect", Warning,

@@ -90,13 +90,13 @@ table! {
         pub max_connections: Limit<usize> => preset(off_or(whole(1..=10_000_000)), Limit::Off,
             "`server.max_connections` holds for all listeners already").only(&[Protocol::Tcp, Protocol::Http1]);
         /// The longest request line in bytes; a longer one is answered with 414.
-        pub request_line: usize => preset(size(64..=1 << 20), 8 << 10,
+        pub request_line: usize => preset(size(64..=32 << 10), 8 << 10,
             "longer than any URL that browsers and search engines agree on").only(&[Protocol::Http1]);
         /// The most bytes of a request head in all; more is answered with 431.
-        pub headers_total: usize => preset(size(256..=16 << 20), 32 << 10,
+        pub headers_total: usize => preset(size(256..=48 << 10), 32 << 10,
             "room for large cookies, and a bound on the memory that one connection takes before it has asked for anything").only(&[Protocol::Http1]);
         /// The most header fields of a request; more are answered with 431.
-        pub header_count: usize => preset(whole(1..=10_000), 100,
+        pub header_count: usize => preset(whole(1..=1000), 100,
             "many small fields cost more than one large one").only(&[Protocol::Http1]);
         /// The fewest bytes per second that a client must send while we wait for its request, or take while it has
         /// an answer to read; a slower one is cut. It does not count while we wait for the upstream.

@@ -26,7 +26,7 @@ pub struct Route {
     pub paths: Vec<PathPattern>,
     /// The methods it takes; empty for all.
     pub methods: Vec<Method>,
-    /// Lower is tried first; among equals the more specific route wins.
+    /// Among routes of the same host and path the lowest is tried first.
     pub order: i32,
     /// Where its requests go; always a cluster of [`Config::clusters`](crate::Config::clusters).
     pub cluster: Spanned<ClusterName>,
@@ -47,7 +47,8 @@ table! {
         pub(crate) path: Option<Vec<Spanned<PathPattern>>> => optional(one_or_many(parsed()), "any path");
         /// The methods it takes, in capitals as on the wire.
         pub(crate) method: Option<Vec<Spanned<Method>>> => optional(one_or_many(parsed()), "any method");
-        /// Lower is tried first. Among routes of one order the more specific one wins.
+        /// Decides between routes of the same host and path: the lowest is tried first. Between others the more specific host
+        /// wins, then the more specific path.
         pub(crate) order: i32 => preset(whole(i32::MIN..=i32::MAX), 0,
             "specific before general is what most people mean");
         /// The cluster that its requests go to. Either this or `to`.

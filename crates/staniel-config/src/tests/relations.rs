@@ -148,9 +148,10 @@ fn routes_that_meet_in_part() {
     two("path = \"/%61\"", "path = \"/a\"", same);
     two("path = \"/a/*\"", "path = \"/a\"", "");
     two("method = [\"GET\", \"PUT\"], path = \"/a\"", "method = [\"PUT\"], path = \"/a\"", same);
+    two("host = \"*.a.b\", order = -1", "host = \"x.a.b\", path = \"/x\"", "");
     two(
-        "host = \"*.a.b\", order = -1",
-        "host = \"x.a.b\", path = \"/x\"",
+        "path = \"/a\", order = -1",
+        "path = \"/a\", method = \"GET\"",
         "8:1: warning[shadowed-route]: route `two` can never match",
     );
 }

@@ -245,11 +245,13 @@ fn methods_meet(one: &Route, other: &Route) -> bool {
     }
 }
 
+/// Whether `first`, by its lower order, takes all of `later`'s requests. Host and path come before the order, so only the
+/// same ones are taken away.
 fn covers(first: &Route, later: &Route) -> bool {
     !later.listeners.is_empty()
         && later.listeners.iter().all(|name| first.listeners.contains(name))
-        && later.hosts.iter().all(|host| first.hosts.iter().any(|taken| taken.covers(host)))
-        && later.paths.iter().all(|path| first.paths.iter().any(|taken| taken.covers(path)))
+        && later.hosts.iter().all(|host| first.hosts.contains(host))
+        && later.paths.iter().all(|path| first.paths.contains(path))
         && (first.methods.is_empty()
             || !later.methods.is_empty()
                 && later.methods.iter().all(|method| first.methods.contains(method)))

@@ -38,17 +38,6 @@ impl HostPattern {
                 }),
         }
     }
-
-    /// Whether it takes every host that `other` takes.
-    #[must_use]
-    pub fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Any, _) => true,
-            (_, Self::Any) | (Self::Exact(_), Self::Below(_)) => false,
-            (_, Self::Exact(name)) => self.matches(name),
-            (Self::Below(parent), Self::Below(below)) => below == parent || self.matches(below),
-        }
-    }
 }
 
 impl FromStr for HostPattern {

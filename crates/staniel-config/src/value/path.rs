@@ -37,16 +37,6 @@ impl PathPattern {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
         }
     }
-
-    /// Whether it takes every path that `other` takes.
-    #[must_use]
-    pub fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Any, _) => true,
-            (_, Self::Any) | (Self::Exact(_), Self::Below(_)) => false,
-            (_, Self::Exact(path) | Self::Below(path)) => self.matches(path),
-        }
-    }
 }
 
 impl FromStr for PathPattern {
