@@ -140,7 +140,11 @@ address = "127.0.0.1:{port}"
 protocols = ["http1"]
 
 [route.all]
-to = "http://127.0.0.1:{origin}"
+cluster = "origin"
+
+[cluster.origin]
+destinations = ["http://127.0.0.1:{origin}"]
+pool = {{ max_idle = 512 }}
 "#
     )
 }
