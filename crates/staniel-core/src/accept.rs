@@ -50,15 +50,15 @@ pub(crate) async fn run(
             if !closing && !listener.feeds_sessions() && !admit() {
                 return Poll::Ready(None);
             }
-            listener.poll_accept(cx, &admit).map(Some)
+            let polled = listener.poll_accept(cx, &admit);
+            // Here and not behind it: datagrams of sessions that exist are no arrival.
+            count_dropped(&group, &mut *listener);
+            polled.map(Some)
         });
-        let next = next.await;
-        count_dropped(&group, &mut *listener);
-        match next {
+        match next.await {
             None => {
-                let site = group.site.load_full();
                 tokio::select! {
-                    () = async { tokio::join!(site.gate.room(), group.host.gate.room()); } => {}
+                    () = room(&group) => {}
                     () = &mut stop, if !closing => {
                         closing = true;
                         listener.close();
@@ -74,8 +74,13 @@ pub(crate) async fn run(
             Some(Err(AcceptError::Transient(error))) => report(&group, &error),
             Some(Err(AcceptError::Exhausted(error))) => {
                 report(&group, &error);
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                    () = &mut stop, if !closing => {
+                        closing = true;
+                        listener.close();
+                    }
+                }
             }
             Some(Err(AcceptError::Closed)) => return,
         }
@@ -83,23 +88,21 @@ pub(crate) async fn run(
 }
 
 async fn open_stream(group: &Arc<Group>, worker: usize, stopping: &Stopping, raw: RawStream) {
-    let site = group.site.load_full();
-    let settings = site.settings.load_full();
+    // Another worker may have taken the last place in between; this connection then waits, and is not refused.
+    let (site, settings, passes) = loop {
+        let site = group.site.load_full();
+        let settings = site.settings.load_full();
+        if !settings.lets_in(&raw.peer) {
+            return refuse(group, &raw.peer, CloseReason::Filtered);
+        }
+        match enter(group, &site) {
+            Some(passes) => break (site, settings, passes),
+            None => room(group).await,
+        }
+    };
     let Kind::Connections(handler) = &settings.served else {
         // The manager binds no handler of sessions to a stream endpoint.
         return refuse(group, &raw.peer, CloseReason::Filtered);
-    };
-    if settings.filter.as_ref().is_some_and(|filter| !filter(&raw.peer)) {
-        return refuse(group, &raw.peer, CloseReason::Filtered);
-    }
-    // Another worker may have taken the last place in between; this connection then waits, and does not lose it.
-    let passes = loop {
-        match enter(group, &site) {
-            Some(passes) => break passes,
-            None => {
-                tokio::join!(site.gate.room(), group.host.gate.room());
-            }
-        }
     };
     let RawStream { mut io, peer, local, extensions } = raw;
     let meta = new_meta(&site, peer, local, stopping);
@@ -117,7 +120,7 @@ fn open_session(group: &Arc<Group>, worker: usize, stopping: &Stopping, raw: Raw
     let Kind::Sessions(handler) = &settings.served else {
         return refuse(group, &peer, CloseReason::Filtered);
     };
-    if settings.filter.as_ref().is_some_and(|filter| !filter(&peer)) {
+    if !settings.lets_in(&peer) {
         return refuse(group, &peer, CloseReason::Filtered);
     }
     let Some(passes) = enter(group, &site) else {
@@ -128,6 +131,19 @@ fn open_session(group: &Arc<Group>, worker: usize, stopping: &Stopping, raw: Raw
     let live: Arc<dyn Live> = open.clone();
     let call = handler.clone().call_owned(UdpSession::new(raw, meta, ConnGuard::new(live)));
     start(group, worker, open, call, Clock::for_session(&settings, stopping));
+}
+
+/// Waits until there is room in the endpoint and the host, or until the group belongs to another endpoint.
+async fn room(group: &Group) {
+    let moved = group.moved.notified();
+    tokio::pin!(moved);
+    // Registered before the look at the endpoint, so that a move in between is not missed.
+    moved.as_mut().enable();
+    let site = group.site.load_full();
+    tokio::select! {
+        () = async { tokio::join!(site.gate.room(), group.host.gate.room()); } => {}
+        () = moved => {}
+    }
 }
 
 fn enter(group: &Group, site: &Site) -> Option<(Pass, Pass)> {
@@ -197,6 +213,7 @@ impl Future for Serving {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        clock::catch_up();
         let this = &mut *self;
         let Some(call) = &mut this.call else { return Poll::Ready(()) };
         match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
@@ -314,10 +331,13 @@ impl Clock {
         let quiet = Duration::from_millis(clock::millis().saturating_sub(meta.last_active()));
         let draining = self.drain_idle.is_some() && self.stop.is_none();
         let silent = if draining { CloseReason::Drained } else { CloseReason::IdleTimeout };
-        let idle = self.idle.map(|idle| (now + idle.saturating_sub(quiet), silent));
+        let idle = self.idle.map(|idle| (now, idle.saturating_sub(quiet), silent));
         let first = self.first_byte.filter(|_| meta.stats().read == 0);
-        let first = first.map(|limit| (meta.started() + limit, CloseReason::HandshakeTimeout));
-        let age = self.max_age.map(|age| (meta.started() + age, CloseReason::MaxAge));
-        [idle, first, age].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let first = first.map(|limit| (meta.started(), limit, CloseReason::HandshakeTimeout));
+        let age = self.max_age.map(|age| (meta.started(), age, CloseReason::MaxAge));
+        let all = [idle, first, age].into_iter().flatten();
+        // A limit beyond the end of time is none.
+        all.filter_map(|(from, limit, why)| Some((from.checked_add(limit)?, why)))
+            .min_by_key(|(at, _)| *at)
     }
 }

@@ -167,7 +167,8 @@ impl Bind {
         self
     }
 
-    /// Socket options. A change of those that are fixed when a socket is made binds it anew.
+    /// Socket options. Changed while the endpoint is bound, they count for connections accepted from then on; a buffer
+    /// size that was set stays until another is, and `v6_only` cannot change while the address is bound.
     #[must_use]
     pub fn socket(mut self, options: SocketOptions) -> Self {
         self.socket = options;

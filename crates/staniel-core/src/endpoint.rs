@@ -103,6 +103,15 @@ impl Endpoint {
         }
     }
 
+    /// Whether a socket at one may keep another from being bound at the other.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let (Some(a), Some(b)) = (self.socket_addr(), other.socket_addr()) else {
+            return self == other;
+        };
+        let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+        self.is_datagram() == other.is_datagram() && a.port() == b.port() && same_ip
+    }
+
     /// Whether datagrams arrive here rather than connections.
     #[must_use]
     pub const fn is_datagram(&self) -> bool {

@@ -58,6 +58,8 @@ pub enum BindErrorKind {
     NoTransport,
     /// Two endpoints have this name.
     DuplicateName,
+    /// The host stops, and binds nothing any more.
+    Stopping,
     /// The system refused for another reason.
     Io,
 }

@@ -1,7 +1,8 @@
 //! A bound address: its listeners, one for each worker, and the connections that came by it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,8 +12,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::addr::EndpointName;
-use crate::bind::{Bind, ConnLimits, Filter, UdpOptions};
+use crate::addr::{Addr, EndpointName};
+use crate::bind::{Bind, ConnLimits, Filter, SocketOptions, UdpOptions};
 use crate::connection::{ConnMeta, Live, Stopping};
 use crate::endpoint::Endpoint;
 use crate::gate::{Gate, Pass};
@@ -76,6 +77,15 @@ impl Settings {
         }
     }
 
+    /// Whether the filter takes `peer`. One that panics refuses, and does not take the accept loop along.
+    pub(crate) fn lets_in(&self, peer: &Addr) -> bool {
+        let Some(filter) = &self.filter else { return true };
+        catch_unwind(AssertUnwindSafe(|| filter(peer))).unwrap_or_else(|_| {
+            tracing::error!(%peer, "the filter panicked");
+            false
+        })
+    }
+
     fn max(&self) -> Option<usize> {
         match self.served {
             Kind::Connections(_) => self.limits.max,
@@ -94,9 +104,19 @@ pub(crate) struct Group {
     pub(crate) local: Endpoint,
     /// The endpoint that it belongs to now.
     pub(crate) site: ArcSwap<Site>,
+    /// Told when `site` changes.
+    pub(crate) moved: Notify,
     pub(crate) host: Arc<Shared>,
+    /// The options of its sockets, and what changes them.
+    socket: Mutex<(SocketOptions, Vec<transport::Tuner>)>,
     stopping: Vec<Stopping>,
     live: AtomicUsize,
+    /// Connections that are over.
+    settled: AtomicUsize,
+    /// Connections that were cut off.
+    cut: AtomicUsize,
+    /// Whoever still comes is cut off.
+    halted: AtomicBool,
     gone: Notify,
     open: Vec<Mutex<Slab<ConnMeta>>>,
     /// Accept loops that still run.
@@ -127,15 +147,21 @@ impl Group {
         local: Endpoint,
         site: Arc<Site>,
         host: Arc<Shared>,
+        socket: SocketOptions,
         n: usize,
     ) -> Arc<Self> {
         let group = Arc::new(Self {
             at,
             local,
             site: ArcSwap::new(site),
+            moved: Notify::new(),
             host: host.clone(),
+            socket: Mutex::new((socket, Vec::new())),
             stopping: (0..n).map(|_| Stopping::default()).collect(),
             live: AtomicUsize::new(0),
+            settled: AtomicUsize::new(0),
+            cut: AtomicUsize::new(0),
+            halted: AtomicBool::new(false),
             gone: Notify::new(),
             open: (0..n).map(|_| Mutex::default()).collect(),
             accepting: AtomicUsize::new(0),
@@ -148,6 +174,7 @@ impl Group {
     /// Starts the accept loops, each on its worker.
     pub(crate) fn accept(self: &Arc<Self>, listeners: Vec<Box<dyn transport::Listener>>) {
         let workers = self.host.crew.handles();
+        self.socket.lock().1 = listeners.iter().filter_map(|listener| listener.tuner()).collect();
         let start = |((worker, listener), (handle, stopping)): ((usize, _), (_, &Stopping))| {
             self.accepting.fetch_add(1, Ordering::SeqCst);
             let (group, stopping) = (self.clone(), stopping.clone());
@@ -166,6 +193,34 @@ impl Group {
             .map(start)
             .collect();
         *self.loops.lock() = loops;
+        if self.halted.load(Ordering::SeqCst) {
+            self.halt(CloseReason::Aborted);
+        }
+    }
+
+    /// Belongs to `site` from now on: what arrives is counted and served there.
+    pub(crate) fn move_to(&self, site: Arc<Site>) {
+        self.site.store(site);
+        self.moved.notify_waiters();
+    }
+
+    /// The options of its sockets.
+    pub(crate) fn socket_options(&self) -> SocketOptions {
+        self.socket.lock().0.clone()
+    }
+
+    /// Gives its sockets other options; connections accepted from now on have them.
+    pub(crate) fn tune(&self, options: &SocketOptions) {
+        let mut socket = self.socket.lock();
+        if socket.0 == *options {
+            return;
+        }
+        socket.0 = options.clone();
+        for tuner in &socket.1 {
+            if let Err(error) = tuner(options) {
+                tracing::warn!(at = %self.local, %error, "cannot change a socket option");
+            }
+        }
     }
 
     /// Takes no new connections from now on, and asks those that are open to finish.
@@ -185,32 +240,63 @@ impl Group {
 
     /// Stops accepting, waits for the open connections at most for `deadline`, and cuts off what is left then.
     pub(crate) async fn drain(&self, deadline: Duration) -> Drained {
-        let begin = Instant::now();
         self.stop_accepting();
-        let before = self.live();
-        let ended = async {
+        self.counted(async {
+            let ended = async {
+                self.closed().await;
+                self.empty().await;
+            };
+            if tokio::time::timeout(deadline, ended).await.is_err() {
+                self.end_now(CloseReason::DrainDeadline).await;
+            }
+        })
+        .await
+    }
+
+    /// Closes the listeners and cuts off all open connections.
+    pub(crate) async fn cut_off(&self, why: CloseReason) -> Drained {
+        self.counted(self.end_now(why)).await
+    }
+
+    async fn end_now(&self, why: CloseReason) {
+        self.halt(why);
+        let over = async {
             self.closed().await;
             self.empty().await;
         };
-        let mut aborted = 0;
-        if tokio::time::timeout(deadline, ended).await.is_err() {
-            aborted = self.abort(CloseReason::DrainDeadline);
-            if tokio::time::timeout(ABORT_GRACE, self.empty()).await.is_err() {
-                tracing::warn!(at = %self.local, left = self.live(), "connections did not let go when they were cut off");
-            }
-            for accept_loop in std::mem::take(&mut *self.loops.lock()) {
-                accept_loop.abort();
-            }
+        if tokio::time::timeout(ABORT_GRACE, over).await.is_err() {
+            tracing::warn!(at = %self.local, left = self.live(), "connections did not let go when they were cut off");
         }
-        let name = self.site.load().name.clone();
-        Drained { name, finished: before.saturating_sub(aborted), aborted, took: begin.elapsed() }
     }
 
-    /// Cuts off all open connections and says how many those were.
-    pub(crate) fn abort(&self, why: CloseReason) -> usize {
-        let all = self.connections();
-        all.iter().for_each(|meta| meta.abort(why));
-        all.len()
+    /// Cuts off everything, and whoever still comes; waits for nothing.
+    pub(crate) fn halt(&self, why: CloseReason) {
+        self.stop_accepting();
+        // Before the look into the books: who is written into them later finds it set.
+        self.halted.store(true, Ordering::SeqCst);
+        for accept_loop in std::mem::take(&mut *self.loops.lock()) {
+            accept_loop.abort();
+        }
+        for meta in self.connections() {
+            self.cut(&meta, why);
+        }
+    }
+
+    fn cut(&self, meta: &ConnMeta, why: CloseReason) {
+        if meta.cut_off(why) {
+            self.cut.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Says what became of the connections while `end` ran.
+    async fn counted(&self, end: impl Future<Output = ()>) -> Drained {
+        let counts = || (self.settled.load(Ordering::SeqCst), self.cut.load(Ordering::SeqCst));
+        let (begin, before) = (Instant::now(), counts());
+        end.await;
+        let after = counts();
+        let (settled, aborted) = (after.0 - before.0, after.1 - before.1);
+        let name = self.site.load().name.clone();
+        Drained { name, finished: settled.saturating_sub(aborted), aborted, took: begin.elapsed() }
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -249,6 +335,9 @@ impl Group {
     ) -> Arc<Open> {
         self.live.fetch_add(1, Ordering::SeqCst);
         let key = self.open.get(worker).map(|open| open.lock().insert(meta.clone()));
+        if self.halted.load(Ordering::SeqCst) {
+            self.cut(&meta, CloseReason::Aborted);
+        }
         self.host.observer.accepted(&meta);
         Arc::new(Open { meta, group: self.clone(), worker, key, _passes: passes })
     }
@@ -286,6 +375,7 @@ impl Drop for Open {
         let error = self.meta.error();
         self.group.host.observer.closed(&self.meta, why, error.as_deref());
         self.meta.over();
+        self.group.settled.fetch_add(1, Ordering::SeqCst);
         if self.group.live.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.group.gone.notify_waiters();
         }

@@ -1,5 +1,6 @@
 //! What serves a connection, and what wraps that.
 
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -124,9 +125,12 @@ pub struct BoxHandler<C = Connection>(Arc<dyn DynHandler<C>>);
 // === impl BoxHandler ===
 
 impl<C: Send + 'static> BoxHandler<C> {
-    /// Hides the type of `handler`.
+    /// Hides the type of `handler`. One that is hidden already stays the same handler.
     pub fn new(handler: impl Handler<C>) -> Self {
-        Self(Arc::new(handler))
+        match (&handler as &dyn Any).downcast_ref::<Self>() {
+            Some(hidden) => hidden.clone(),
+            None => Self(Arc::new(handler)),
+        }
     }
 
     /// Whether the two are clones of one handler.

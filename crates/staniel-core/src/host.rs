@@ -2,27 +2,27 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Bind;
 use crate::bind::IntoBind;
-use crate::endpoint::Endpoint;
 use crate::error::{BoxError, Chain, Result, StartError};
 use crate::gate::Gate;
-use crate::group::{ABORT_GRACE, Drained, Group};
-use crate::handler::BoxFuture;
-use crate::listen::ListenHandler;
+use crate::group::{ABORT_GRACE, Drained};
+use crate::listen::{DynListenHandler, ListenHandler};
 use crate::manager::{Plan, Stop, TransportManager};
-use crate::observe::{Nobody, Observer};
+use crate::observe::{Guarded, Nobody, Observer};
 use crate::reason::CloseReason;
 use crate::reload::Reload;
 use crate::served::{IntoServed, Served};
@@ -33,9 +33,15 @@ use crate::transport::tcp::TcpTransport;
 use crate::transport::udp::UdpTransport;
 use crate::worker::{Crew, Workers};
 
+pub(crate) use self::shared::Shared;
+
+mod shared;
+
 /// How long a drain may take unless said otherwise: longer than ordinary requests, shorter than the patience of those who
 /// restart services.
 const SHUTDOWN: Duration = Duration::from_secs(30);
+/// What listen handlers get to tidy up, and worker threads to end, when everything else is over.
+const TIDY: Duration = Duration::from_secs(5);
 
 /// Where a host is in its life. Ready to serve is only [`Phase::Ready`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +185,7 @@ impl Host {
             control: Handle::current(),
             transports: self.transports,
             memory,
-            observer: self.observer,
+            observer: Arc::new(Guarded(self.observer)),
             gate: Gate::new(Some(max)),
             groups: Mutex::default(),
             tasks: Mutex::default(),
@@ -187,11 +193,14 @@ impl Host {
             phase: watch::Sender::new(Phase::Starting),
         });
         let mut running = Running {
-            own: TransportManager::new(shared.clone()),
+            own: TransportManager::new(shared.clone(), None),
             handlers: self
                 .handlers
                 .into_iter()
-                .map(|it| (it, TransportManager::new(shared.clone())))
+                .map(|it| {
+                    let view = TransportManager::new(shared.clone(), Some(it.name()));
+                    (it, view)
+                })
                 .collect(),
             reloads: JoinSet::new(),
             shared,
@@ -208,7 +217,8 @@ impl Host {
         }
     }
 
-    /// Starts, and serves until SIGTERM, SIGINT or [`Host::shutdown_on`]; then drains. A second signal cuts off at once.
+    /// Starts, and serves until SIGTERM, SIGINT or [`Host::shutdown_on`]; then drains. A second signal cuts off at once,
+    /// and so does the first while the host has not started yet.
     ///
     /// # Errors
     ///
@@ -217,12 +227,18 @@ impl Host {
         let mut signals = Signals::listen()?;
         let told = self.shutdown_on.take().unwrap_or_else(|| Box::pin(std::future::pending()));
         let timeout = self.shutdown_timeout;
-        let running = self.start().await?;
+        tokio::pin!(told);
+        let running = tokio::select! {
+            running = self.start() => running?,
+            // What does not get started can be ended all the same.
+            () = signals.next() => return Ok(()),
+            () = &mut told => return Ok(()),
+        };
         tokio::select! {
             () = signals.next() => {}
             () = told => {}
         }
-        running.stop_or_now(timeout, signals.next()).await;
+        running.stop_or_now(Stop::Drain(timeout), signals.next()).await;
         Ok(())
     }
 }
@@ -255,7 +271,8 @@ impl Signals {
     }
 }
 
-/// A host that serves. Dropping it does not stop it in good order: call [`Running::stop`].
+/// A host that serves, until [`Running::stop`]. Dropped without that, everything is cut off where it stands: the listeners
+/// close, connections end, and nothing is waited for.
 pub struct Running {
     shared: Arc<Shared>,
     own: TransportManager,
@@ -318,20 +335,17 @@ impl Running {
 
     /// Stops: nothing new is taken, what is open finishes or is cut off as `how` says, then the handlers tidy up.
     ///
-    /// It returns the moment the last connection has ended.
+    /// It returns the moment the last connection has ended, with one record for each endpoint.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is done, what is left is cut off.
     pub async fn stop(self, how: Stop) -> Vec<Drained> {
-        match how {
-            Stop::Drain(deadline) => self.stop_or_now(deadline, std::future::pending()).await,
-            Stop::Now => self.stop_or_now(Duration::ZERO, std::future::ready(())).await,
-        }
+        self.stop_or_now(how, std::future::pending()).await
     }
 
-    /// Drains for at most `deadline`, or until `now` is done.
-    async fn stop_or_now(
-        mut self,
-        deadline: Duration,
-        now: impl Future<Output = ()>,
-    ) -> Vec<Drained> {
+    /// Stops as `how` says; cuts off what is left when `now` is done.
+    async fn stop_or_now(mut self, how: Stop, now: impl Future<Output = ()>) -> Vec<Drained> {
         let shared = self.shared.clone();
         shared.phase.send_replace(Phase::Draining);
         shared.stopping.cancel();
@@ -340,44 +354,71 @@ impl Running {
         groups.iter().for_each(|group| group.stop_accepting());
         let mut drains: JoinSet<Drained> = JoinSet::new();
         for group in groups {
-            drains.spawn(async move { group.drain(deadline).await });
+            drains.spawn(async move {
+                match how {
+                    Stop::Drain(deadline) => group.drain(deadline).await,
+                    Stop::Now => group.cut_off(CloseReason::Aborted).await,
+                }
+            });
         }
+        let deadline = match how {
+            Stop::Drain(deadline) => deadline,
+            Stop::Now => Duration::ZERO,
+        };
         let mut drained = Vec::new();
         {
             let all = async {
                 while let Some(one) = drains.join_next().await {
-                    drained.extend(one);
+                    record(&mut drained, one);
                 }
                 shared.finish_tasks().await;
             };
+            // The tasks of the host have the same time as the connections, and what these need to let go.
+            let all = tokio::time::timeout(deadline.saturating_add(2 * ABORT_GRACE), all);
             tokio::select! {
-                biased;
-                // The tasks of the host have the same time as the connections, and what these need to let go.
-                all = tokio::time::timeout(deadline + 2 * ABORT_GRACE, all) => {
+                all = all => {
                     if all.is_err() {
                         tracing::warn!("tasks of the host did not end in time");
                     }
                 }
-                () = now => {
-                    for group in shared.groups() {
-                        group.abort(CloseReason::Aborted);
-                    }
-                }
+                () = now => shared.groups().iter().for_each(|group| group.halt(CloseReason::Aborted)),
             }
         }
         while let Ok(Some(one)) = tokio::time::timeout(ABORT_GRACE, drains.join_next()).await {
-            drained.extend(one);
+            record(&mut drained, one);
         }
-        for (handler, tm) in &self.handlers {
-            if let Err(error) = handler.stop(tm).await {
-                tracing::error!(handler = %handler.name(), error = %Chain(&*error), "could not stop in good order");
-            }
+        shared.abort_tasks();
+        let stops = self.handlers.iter().cloned().map(|(handler, tm)| async move {
+            let stopped = tokio::time::timeout(TIDY, handler.stop(&tm)).await;
+            (handler.name(), stopped.unwrap_or_else(|late| Err(late.into())))
+        });
+        for (handler, error) in failures(stops).await {
+            tracing::error!(handler, error = %Chain(&*error), "could not stop in good order");
         }
-        // Joining threads blocks.
-        let crew = shared.clone();
-        let _ = tokio::task::spawn_blocking(move || crew.crew.stop()).await;
+        shared.crew.stop(TIDY).await;
         shared.phase.send_replace(Phase::Stopped);
         drained
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if *self.shared.phase.borrow() != Phase::Stopped {
+            self.shared.halt();
+        }
+    }
+}
+
+/// Adds a drained address to the record of its endpoint.
+fn record(all: &mut Vec<Drained>, one: Result<Drained, tokio::task::JoinError>) {
+    let Ok(one) = one else { return };
+    match all.iter_mut().find(|other| other.name == one.name) {
+        Some(other) => {
+            other.finished += one.finished;
+            other.aborted += one.aborted;
+            other.took = other.took.max(one.took);
+        }
+        None => all.push(one),
     }
 }
 
@@ -411,10 +452,24 @@ where
 async fn rebind_on(handler: Arc<dyn DynListenHandler>, tm: TransportManager, mut token: Reload) {
     loop {
         token.fired().await;
-        if let Err(error) = handler.rebind(&tm).await {
-            tracing::error!(handler = %handler.name(), error = %Chain(&*error), "the reload failed; nothing was changed");
+        match caught(handler.rebind(&tm)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::error!(handler = %handler.name(), error = %Chain(&*error), "the reload failed");
+            }
+            None => tracing::error!(handler = %handler.name(), "the reload panicked"),
         }
     }
+}
+
+/// What a future comes to; `None` if it panics.
+async fn caught<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Once a second: says how late it comes, which tells of something that blocks the runtime.
@@ -475,100 +530,5 @@ impl fmt::Debug for HostContext {
         f.debug_struct("HostContext")
             .field("phase", &*self.0.phase.borrow())
             .finish_non_exhaustive()
-    }
-}
-
-/// What all parts of one host share.
-pub(crate) struct Shared {
-    pub(crate) crew: Crew,
-    pub(crate) control: Handle,
-    pub(crate) memory: Arc<MemoryTransport>,
-    pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) gate: Arc<Gate>,
-    transports: Vec<Arc<dyn Transport>>,
-    groups: Mutex<Vec<Weak<Group>>>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
-    stopping: CancellationToken,
-    phase: watch::Sender<Phase>,
-}
-
-// === impl Shared ===
-
-impl Shared {
-    pub(crate) fn transport(&self, at: &Endpoint) -> Option<Arc<dyn Transport>> {
-        let memory: Arc<dyn Transport> = self.memory.clone();
-        self.transports.iter().chain([&memory]).find(|transport| transport.can_bind(at)).cloned()
-    }
-
-    /// Remembers a group for as long as somebody uses it.
-    pub(crate) fn know(&self, group: &Arc<Group>) {
-        let mut groups = self.groups.lock();
-        groups.retain(|group| group.strong_count() > 0);
-        groups.push(Arc::downgrade(group));
-    }
-
-    /// All groups that accept or drain.
-    fn groups(&self) -> Vec<Arc<Group>> {
-        self.groups.lock().iter().filter_map(Weak::upgrade).collect()
-    }
-
-    /// Waits until no group that was given up still holds the address.
-    pub(crate) async fn released(&self, at: &Endpoint) {
-        for group in self.groups() {
-            if group.is_given_up() && (group.at == *at || group.local == *at) {
-                group.closed().await;
-            }
-        }
-    }
-
-    /// Takes over a task: a drain waits for it.
-    pub(crate) fn own(&self, task: JoinHandle<()>) {
-        let mut tasks = self.tasks.lock();
-        tasks.retain(|task| !task.is_finished());
-        tasks.push(task);
-    }
-
-    async fn finish_tasks(&self) {
-        let tasks = std::mem::take(&mut *self.tasks.lock());
-        for task in tasks {
-            // A task that panicked has ended too.
-            let _ = task.await;
-        }
-    }
-}
-
-/// The object-safe twin of [`ListenHandler`].
-trait DynListenHandler: Send + Sync {
-    fn name(&self) -> String;
-    fn init<'a>(&'a self, host: &'a HostContext) -> BoxFuture<'a, Result>;
-    fn bind<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result>;
-    fn reload(&self) -> Option<Reload>;
-    fn rebind<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result>;
-    fn stop<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result>;
-}
-
-impl<H: ListenHandler> DynListenHandler for H {
-    fn name(&self) -> String {
-        ListenHandler::name(self).into_owned()
-    }
-
-    fn init<'a>(&'a self, host: &'a HostContext) -> BoxFuture<'a, Result> {
-        Box::pin(ListenHandler::init(self, host))
-    }
-
-    fn bind<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result> {
-        Box::pin(ListenHandler::bind(self, tm))
-    }
-
-    fn reload(&self) -> Option<Reload> {
-        ListenHandler::reload(self)
-    }
-
-    fn rebind<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result> {
-        Box::pin(ListenHandler::rebind(self, tm))
-    }
-
-    fn stop<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result> {
-        Box::pin(ListenHandler::stop(self, tm))
     }
 }

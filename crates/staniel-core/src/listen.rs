@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::Result;
+use crate::handler::BoxFuture;
 use crate::host::HostContext;
 use crate::manager::TransportManager;
 use crate::reload::Reload;
@@ -48,5 +49,41 @@ pub trait ListenHandler: Send + Sync + 'static {
     fn stop(&self, tm: &TransportManager) -> impl Future<Output = Result> + Send {
         let _ = tm;
         async { Ok(()) }
+    }
+}
+
+/// The object-safe twin of [`ListenHandler`].
+pub(crate) trait DynListenHandler: Send + Sync {
+    fn name(&self) -> String;
+    fn init<'a>(&'a self, host: &'a HostContext) -> BoxFuture<'a, Result>;
+    fn bind<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result>;
+    fn reload(&self) -> Option<Reload>;
+    fn rebind<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result>;
+    fn stop<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result>;
+}
+
+impl<H: ListenHandler> DynListenHandler for H {
+    fn name(&self) -> String {
+        ListenHandler::name(self).into_owned()
+    }
+
+    fn init<'a>(&'a self, host: &'a HostContext) -> BoxFuture<'a, Result> {
+        Box::pin(ListenHandler::init(self, host))
+    }
+
+    fn bind<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result> {
+        Box::pin(ListenHandler::bind(self, tm))
+    }
+
+    fn reload(&self) -> Option<Reload> {
+        ListenHandler::reload(self)
+    }
+
+    fn rebind<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result> {
+        Box::pin(ListenHandler::rebind(self, tm))
+    }
+
+    fn stop<'a>(&'a self, tm: &'a TransportManager) -> BoxFuture<'a, Result> {
+        Box::pin(ListenHandler::stop(self, tm))
     }
 }

@@ -26,6 +26,8 @@ pub struct TransportManager(pub(crate) Arc<View>);
 
 pub(crate) struct View {
     pub(crate) host: Arc<Shared>,
+    /// The listen handler whose view this is.
+    owner: Option<String>,
     /// Puts changes in order.
     changes: tokio::sync::Mutex<()>,
     bound: Mutex<BTreeMap<EndpointName, Arc<Entry>>>,
@@ -129,9 +131,10 @@ impl ApplyReport {
 // === impl TransportManager ===
 
 impl TransportManager {
-    pub(crate) fn new(host: Arc<Shared>) -> Self {
+    pub(crate) fn new(host: Arc<Shared>, owner: Option<String>) -> Self {
         Self(Arc::new(View {
             host,
+            owner,
             changes: tokio::sync::Mutex::default(),
             bound: Mutex::default(),
         }))
@@ -288,28 +291,29 @@ impl Bound {
         self.groups().iter().flat_map(|group| group.connections()).collect()
     }
 
-    /// Stops the endpoint and takes it out of its view.
+    /// Stops the endpoint and takes it out of its view, after a change of the view that is under way.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is done, the endpoint has stopped accepting and is not waited for any more.
+    /// Dropped before it is done, either nothing has happened, or the endpoint has stopped accepting and is not waited for
+    /// any more.
     pub async fn stop(&self, how: Stop) -> Drained {
-        let groups = self.groups();
-        self.view.bound.lock().retain(|_, entry| !Arc::ptr_eq(entry, &self.entry));
+        let groups = {
+            // A change that is under way may count on these sockets.
+            let _order = self.view.changes.lock().await;
+            self.view.bound.lock().retain(|_, entry| !Arc::ptr_eq(entry, &self.entry));
+            self.groups()
+        };
         let mut all =
             Drained { name: self.name().clone(), finished: 0, aborted: 0, took: Duration::ZERO };
         for group in &groups {
             group.stop_accepting();
         }
         for group in groups {
-            let deadline = match how {
-                Stop::Drain(deadline) => deadline.saturating_sub(all.took),
-                Stop::Now => {
-                    all.aborted += group.abort(CloseReason::Aborted);
-                    crate::group::ABORT_GRACE
-                }
+            let one = match how {
+                Stop::Drain(deadline) => group.drain(deadline.saturating_sub(all.took)).await,
+                Stop::Now => group.cut_off(CloseReason::Aborted).await,
             };
-            let one = group.drain(deadline).await;
             all.finished += one.finished;
             all.aborted += one.aborted;
             all.took += one.took;

@@ -1,6 +1,8 @@
 //! Where counts and logs hang.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::addr::{Addr, EndpointName};
@@ -23,10 +25,51 @@ pub trait Observer: Send + Sync + 'static {
     fn accept_error(&self, endpoint: &EndpointName, error: &io::Error) {}
     /// `n` datagrams were dropped.
     fn datagrams_dropped(&self, endpoint: &EndpointName, n: u64, why: CloseReason) {}
-    /// A listen handler changed its endpoints.
+    /// A listen handler has made its endpoints those of a plan, at its start or after a reload.
     fn reloaded(&self, handler: &str, report: &ApplyReport) {}
     /// The host's tick came late by this much: something blocks its runtime.
     fn tick_late(&self, by: Duration) {}
+}
+
+/// An observer whose panics stay its own: an accept loop and a connection's books go on without it.
+pub(crate) struct Guarded(pub(crate) Arc<dyn Observer>);
+
+impl Guarded {
+    fn tell(&self, what: impl FnOnce(&dyn Observer)) {
+        if catch_unwind(AssertUnwindSafe(|| what(&*self.0))).is_err() {
+            tracing::error!("the observer panicked");
+        }
+    }
+}
+
+impl Observer for Guarded {
+    fn accepted(&self, meta: &ConnMeta) {
+        self.tell(|it| it.accepted(meta));
+    }
+
+    fn rejected(&self, endpoint: &EndpointName, peer: &Addr, why: CloseReason) {
+        self.tell(|it| it.rejected(endpoint, peer, why));
+    }
+
+    fn closed(&self, meta: &ConnMeta, why: CloseReason, error: Option<&BoxError>) {
+        self.tell(|it| it.closed(meta, why, error));
+    }
+
+    fn accept_error(&self, endpoint: &EndpointName, error: &io::Error) {
+        self.tell(|it| it.accept_error(endpoint, error));
+    }
+
+    fn datagrams_dropped(&self, endpoint: &EndpointName, n: u64, why: CloseReason) {
+        self.tell(|it| it.datagrams_dropped(endpoint, n, why));
+    }
+
+    fn reloaded(&self, handler: &str, report: &ApplyReport) {
+        self.tell(|it| it.reloaded(handler, report));
+    }
+
+    fn tick_late(&self, by: Duration) {
+        self.tell(|it| it.tick_late(by));
+    }
 }
 
 /// Observes nothing.

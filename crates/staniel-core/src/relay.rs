@@ -65,9 +65,17 @@ pub async fn relay_with(mut a: Connection, mut b: Connection, options: RelayOpti
     let (mut up, mut down) = (Direction::default(), Direction::default());
     let mut idle = Deadline::default();
     arm(&mut idle, options.idle);
+    let mut down_first = false;
     let broke = std::future::poll_fn(|cx| {
-        let before = (up.moved, down.moved);
-        let polled = (up.poll(cx, a.io(), b.io()), down.poll(cx, b.io(), a.io()));
+        let before = (up.moved, down.moved, up.is_over() || down.is_over());
+        // In turn, since the first may use up what a task may do at a time.
+        down_first = !down_first;
+        let polled = if down_first {
+            let down = down.poll(cx, b.io(), a.io());
+            (up.poll(cx, a.io(), b.io()), down)
+        } else {
+            (up.poll(cx, a.io(), b.io()), down.poll(cx, b.io(), a.io()))
+        };
         let broke = match polled {
             (Poll::Ready(Err((Side::From, error))), _)
             | (_, Poll::Ready(Err((Side::To, error)))) => Some((a_broke(&error), error)),
@@ -81,8 +89,8 @@ pub async fn relay_with(mut a: Connection, mut b: Connection, options: RelayOpti
         if let Some((why, error)) = broke {
             return Poll::Ready(Some((why, Some(error))));
         }
-        if before != (up.moved, down.moved) || !idle.is_armed() {
-            let half_closed = up.is_over() || down.is_over();
+        let half_closed = up.is_over() || down.is_over();
+        if before != (up.moved, down.moved, half_closed) {
             let limit =
                 if half_closed { shorter(options.idle, options.half_closed) } else { options.idle };
             arm(&mut idle, limit);

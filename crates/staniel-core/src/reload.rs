@@ -96,13 +96,16 @@ impl Reload {
         let Self { channels, signals, files } = self;
         let channel = async {
             // All at once, and the rest is marked as seen: a burst is one fire.
+            let wait = async |channel: &mut watch::Receiver<u64>| {
+                if channel.changed().await.is_err() {
+                    // A trigger that is gone never fires again.
+                    std::future::pending::<()>().await;
+                }
+            };
             let mut waiting: Vec<_> =
-                channels.iter_mut().map(|channel| Box::pin(channel.changed())).collect();
+                channels.iter_mut().map(|channel| Box::pin(wait(channel))).collect();
             std::future::poll_fn(|cx| {
-                // A trigger that is gone never fires again.
-                any_ready(&mut waiting, |wait| {
-                    matches!(wait.as_mut().poll(cx), Poll::Ready(Ok(())))
-                })
+                any_ready(&mut waiting, |wait| wait.as_mut().poll(cx).is_ready())
             })
             .await;
         };
@@ -135,6 +138,12 @@ fn any_ready<T>(all: &mut [T], mut is_ready: impl FnMut(&mut T) -> bool) -> Poll
 // === impl ReloadTrigger ===
 
 impl ReloadTrigger {
+    /// A token that fires from now on, for [`crate::ListenHandler::reload`].
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        Reload { channels: vec![self.0.subscribe()], ..Reload::default() }
+    }
+
     /// Fires.
     pub fn fire(&self) {
         self.0.send_modify(|fires| *fires = fires.wrapping_add(1));

@@ -53,6 +53,40 @@ pub(crate) fn refuse_new_connects(socket: impl AsFd) -> io::Result<()> {
     socket2::SockRef::from(&socket.as_fd()).attach_filter(&program)
 }
 
+/// Lets datagrams larger than the path takes go in fragments, as the kernel does unless told otherwise.
+///
+/// # Errors
+///
+/// The system's.
+pub(crate) fn allow_fragments(socket: &socket2::Socket) -> io::Result<()> {
+    use rustix::net::sockopt::{
+        Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    };
+    // On an IPv6 socket this is for its IPv4 peers.
+    set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT)?;
+    if socket.domain()? == socket2::Domain::IPV6 {
+        set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT)?;
+        set_ipv6_dontfrag(socket, false)?;
+    }
+    Ok(())
+}
+
+#[expect(unsafe_code, reason = "no crate of ours offers IPV6_DONTFRAG")]
+fn set_ipv6_dontfrag(socket: &socket2::Socket, on: bool) -> io::Result<()> {
+    let on = libc::c_int::from(on);
+    // SAFETY: the descriptor is borrowed from its owner for the call, and the pointer is to an int of the size given.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IPV6,
+            libc::IPV6_DONTFRAG,
+            std::ptr::from_ref(&on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// The descriptor of a live socket, by which an abort reaches it from another task.
 ///
 /// It does not own the descriptor; whoever holds the socket takes this away ([`Handle::forget`]) before it closes.

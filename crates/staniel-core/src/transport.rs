@@ -7,7 +7,7 @@ use http::Extensions;
 use tokio::runtime::Handle;
 
 use crate::addr::Addr;
-use crate::bind::Bind;
+use crate::bind::{Bind, SocketOptions};
 use crate::connection::Io;
 use crate::endpoint::Endpoint;
 use crate::error::AcceptError;
@@ -50,6 +50,9 @@ pub trait BoundSocket: Send {
     fn start(self: Box<Self>, workers: &[Handle]) -> io::Result<Vec<Box<dyn Listener>>>;
 }
 
+/// Gives a listening socket other options.
+pub type Tuner = Box<dyn Fn(&SocketOptions) -> io::Result<()> + Send + Sync>;
+
 /// A bound endpoint that yields connections to one worker.
 pub trait Listener: Send + 'static {
     /// The next arrival. A listener of datagrams asks `admit` before it takes a new peer; one of connections is polled
@@ -68,6 +71,11 @@ pub trait Listener: Send + 'static {
     /// Whether it has to be polled even while no new connection may be taken, because it feeds those that exist.
     fn feeds_sessions(&self) -> bool {
         false
+    }
+
+    /// What changes the options of its socket while it listens, if it has a socket. It must not keep the socket open.
+    fn tuner(&self) -> Option<Tuner> {
+        None
     }
 
     /// Datagrams dropped since this was last asked, because the queue of their session was full.

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use quinn_udp::UdpSocketState;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
 
 use crate::connect::{ConnectError, Target};
 use crate::transport::udp::{Batch, DatagramSocket};
@@ -57,8 +55,7 @@ fn open(peer: SocketAddr) -> io::Result<DatagramSocket> {
     let socket = Socket::new(Domain::for_address(peer), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     socket.connect(&peer.into())?;
-    let state = UdpSocketState::new((&socket).into())?;
-    Ok(DatagramSocket { socket: UdpSocket::from_std(socket.into())?, state })
+    DatagramSocket::new(socket)
 }
 
 // === impl UdpUpstream ===
@@ -83,7 +80,7 @@ impl UdpUpstream {
         self.socket.send(data, self.peer, None).await
     }
 
-    /// The next datagram from the peer.
+    /// The next datagram from the peer. One task at a time may wait for it: of several, the last would be woken.
     ///
     /// # Errors
     ///

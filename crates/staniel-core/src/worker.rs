@@ -6,10 +6,12 @@ use std::io;
 use std::num::NonZero;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::{clock, task};
 
@@ -90,7 +92,15 @@ impl<T> fmt::Debug for PerWorker<T> {
 #[derive(Debug)]
 pub(crate) struct Crew {
     handles: Vec<Handle>,
-    threads: Mutex<Vec<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    threads: Mutex<Vec<Worker>>,
+}
+
+/// A thread of a crew. It ends when `stop` is dropped, and `over` closes as the last thing it does.
+#[derive(Debug)]
+struct Worker {
+    stop: oneshot::Sender<()>,
+    over: oneshot::Receiver<()>,
+    thread: JoinHandle<()>,
 }
 
 // === impl Crew ===
@@ -107,9 +117,9 @@ impl Crew {
         };
         let (mut handles, mut threads) = (Vec::with_capacity(n), Vec::with_capacity(n));
         for index in 0..n {
-            let (handle, stop, thread) = start_worker(index)?;
+            let (handle, worker) = start_worker(index)?;
             handles.push(handle);
-            threads.push((stop, thread));
+            threads.push(worker);
         }
         Ok(Self { handles, threads: Mutex::new(threads) })
     }
@@ -118,22 +128,36 @@ impl Crew {
         &self.handles
     }
 
-    /// Ends the threads and everything that still runs on them. Blocks until they are gone.
-    pub(crate) fn stop(&self) {
-        let (stops, threads): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut *self.threads.lock()).into_iter().unzip();
-        drop(stops);
-        for thread in threads {
-            if thread.join().is_err() {
+    /// Ends the threads and everything that still runs on them. A thread that something blocks is left alone after
+    /// `patience`: it ends when it can.
+    pub(crate) async fn stop(&self, patience: Duration) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let told = threads.into_iter().map(|Worker { stop, over, thread }| {
+            drop(stop);
+            (over, thread)
+        });
+        // All are told before the first is waited for.
+        let threads: Vec<_> = told.collect();
+        let end = Instant::now() + patience;
+        for (over, thread) in threads {
+            if tokio::time::timeout_at(end, over).await.is_err() {
+                tracing::error!("a worker thread is blocked and does not end");
+            } else if thread.join().is_err() {
                 tracing::error!("a worker thread panicked");
             }
         }
     }
+
+    /// Lets the threads end as soon as they can, and does not wait for it.
+    pub(crate) fn leave(&self) {
+        self.threads.lock().clear();
+    }
 }
 
-fn start_worker(index: usize) -> io::Result<(Handle, oneshot::Sender<()>, JoinHandle<()>)> {
+fn start_worker(index: usize) -> io::Result<(Handle, Worker)> {
     let (started, handle) = mpsc::sync_channel(1);
     let (stop, stopped) = oneshot::channel::<()>();
+    let (ends, over) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name(format!("staniel-{index}")).spawn(move || {
         INDEX.with(|cell| cell.set(index));
         clock::refresh();
@@ -158,9 +182,10 @@ fn start_worker(index: usize) -> io::Result<(Handle, oneshot::Sender<()>, JoinHa
         }
         beat.abort();
         runtime.shutdown_background();
+        drop(ends);
     })?;
     let handle = handle.recv().map_err(io::Error::other)??;
-    Ok((handle, stop, thread))
+    Ok((handle, Worker { stop, over, thread }))
 }
 
 #[cfg(test)]
@@ -178,6 +203,7 @@ mod tests {
         let seen: Vec<_> =
             slots.each().map(|slot| slot.clone()).filter(|slot| !slot.is_empty()).collect();
         assert_eq!(seen.concat(), [0, 1]);
-        crew.stop();
+        crew.stop(Duration::from_secs(10)).await;
+        assert!(crew.threads.lock().is_empty());
     }
 }

@@ -44,6 +44,8 @@ struct Meta {
 struct Kill {
     socket: sys::Handle,
     task: Option<AbortHandle>,
+    /// Cut off already: a socket or task that comes after that is ended at once.
+    done: bool,
     error: Option<Arc<BoxError>>,
 }
 
@@ -85,7 +87,12 @@ impl ConnMeta {
             over: AtomicBool::new(false),
             closed: OnceLock::new(),
             frozen: OnceLock::new(),
-            kill: Mutex::new(Kill { socket: sys::Handle::NONE, task: None, error: None }),
+            kill: Mutex::new(Kill {
+                socket: sys::Handle::NONE,
+                task: None,
+                done: false,
+                error: None,
+            }),
         }))
     }
 
@@ -171,12 +178,18 @@ impl ConnMeta {
 
     /// Cuts the connection off now: its handler is dropped where it stands, and its socket fails for whoever holds it.
     pub fn abort(&self, why: CloseReason) {
+        self.cut_off(why);
+    }
+
+    /// As [`ConnMeta::abort`]; says whether nobody had done it before.
+    pub(crate) fn cut_off(&self, why: CloseReason) -> bool {
         self.end(why);
-        let kill = self.0.kill.lock();
+        let mut kill = self.0.kill.lock();
         kill.socket.shut_down();
         if let Some(task) = &kill.task {
             task.abort();
         }
+        !std::mem::replace(&mut kill.done, true)
     }
 
     /// Lays down what stages and layers found out, so that everyone who has this may read it. The first call counts.
@@ -214,7 +227,11 @@ impl ConnMeta {
     }
 
     pub(crate) fn own_socket(&self, socket: sys::Handle) {
-        self.0.kill.lock().socket = socket;
+        let mut kill = self.0.kill.lock();
+        kill.socket = socket;
+        if kill.done {
+            kill.socket.shut_down();
+        }
     }
 
     pub(crate) fn forget_socket(&self) {
@@ -222,7 +239,11 @@ impl ConnMeta {
     }
 
     pub(crate) fn own_task(&self, task: AbortHandle) {
-        self.0.kill.lock().task = Some(task);
+        let mut kill = self.0.kill.lock();
+        if kill.done {
+            task.abort();
+        }
+        kill.task = Some(task);
     }
 
     pub(crate) fn set_error(&self, error: BoxError) {

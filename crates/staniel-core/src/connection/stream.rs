@@ -131,7 +131,9 @@ impl Io {
             while self.prefix.as_ref().map_or(0, |prefix| prefix.len()) < n {
                 let mut held = self.prefix.take().map(|prefix| *prefix);
                 let polled = self.poll_fill_inner(cx, &mut held, Class::Block);
-                self.prefix = held.filter(|lease| !lease.is_empty()).map(Box::new);
+                // A peer that sends one byte and waits is not worth a large buffer.
+                self.prefix =
+                    held.filter(|lease| !lease.is_empty()).map(|lease| Box::new(lease.settle()));
                 if ready!(polled)? == 0 {
                     break;
                 }
@@ -139,10 +141,6 @@ impl Io {
             Poll::Ready(Ok::<_, io::Error>(()))
         })
         .await?;
-        if let Some(prefix) = &mut self.prefix {
-            let whole = std::mem::replace(&mut **prefix, Lease::copy_of(&[]));
-            **prefix = whole.settle();
-        }
         Ok(self.prefix.as_ref().map_or(&[], |prefix| prefix.as_slice()))
     }
 
@@ -158,7 +156,7 @@ impl Io {
     /// Reads into `into`, which is made of `class` inside the poll and kept only if bytes came. 0 is the end of the
     /// stream. What is peeked comes first.
     ///
-    /// A lease without room moves to the next greater class; 64 KiB is the most, and then `into` is left as it is and the
+    /// A lease without room moves into one of 64 KiB. That is the most: when it is full, it is left as it is and the
     /// answer is [`io::ErrorKind::OutOfMemory`].
     ///
     /// # Errors
@@ -170,13 +168,24 @@ impl Io {
         into: &mut Option<Lease>,
         class: Class,
     ) -> Poll<io::Result<usize>> {
-        if let Some(prefix) = self.prefix.take() {
-            let n = prefix.len();
-            match into {
-                None => *into = Some(*prefix),
-                Some(lease) => {
-                    *lease = joined(lease, &prefix);
+        if let Some(prefix) = &mut self.prefix {
+            let Some(lease) = into else {
+                *into = self.prefix.take().map(|prefix| *prefix);
+                return Poll::Ready(Ok(into.as_ref().map_or(0, |lease| lease.len())));
+            };
+            if lease.room() < prefix.len() {
+                let class = Class::holding(lease.len() + prefix.len()).unwrap_or(Class::Block);
+                let mut larger = Lease::take(class);
+                if lease.len() >= larger.room() {
+                    return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
                 }
+                larger.extend(lease);
+                *lease = larger;
+            }
+            let n = lease.extend(prefix);
+            prefix.consume(n);
+            if prefix.is_empty() {
+                self.prefix = None;
             }
             return Poll::Ready(Ok(n));
         }
@@ -224,7 +233,12 @@ impl Io {
     /// Those of the socket; [`io::ErrorKind::WouldBlock`] if it takes nothing now.
     pub fn write_now(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let n = match &mut self.kind {
-            Kind::Tcp(socket) => socket.try_write_vectored(parts)?,
+            // The usual case is one part, and `send` is cheaper than `writev`.
+            Kind::Tcp(socket) => match parts {
+                [one] => socket.try_write(one)?,
+                [one, none] if none.is_empty() => socket.try_write(one)?,
+                _ => socket.try_write_vectored(parts)?,
+            },
             Kind::Dyn(stream) => {
                 let mut cx = Context::from_waker(Waker::noop());
                 match Pin::new(stream).poll_write_vectored(&mut cx, parts) {

@@ -1,7 +1,7 @@
 //! From the endpoints that are to those that are wanted: whole, or not at all.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::transport::{BoundSocket, Listener};
 
 /// How long connections of removed endpoints may take, unless the plan says otherwise.
 const DRAIN_REMOVED: Duration = Duration::from_secs(30);
+/// How many ports are tried for `localhost` with port 0.
+const TRIES: usize = 16;
 
 /// One endpoint of a plan, with its addresses read.
 struct Wanted {
@@ -60,6 +62,7 @@ pub(super) async fn apply(view: &Arc<View>, plan: Plan) -> Result<ApplyReport, A
         .iter()
         .map(|(name, entry)| (name.clone(), entry.groups.lock().clone()))
         .collect();
+    let drain = plan.drain_removed.unwrap_or(DRAIN_REMOVED);
     let sources = bind_all(view, &wanted, held).await.map_err(failed)?;
     let started = start_all(view, sources).map_err(failed)?;
 
@@ -82,7 +85,10 @@ pub(super) async fn apply(view: &Arc<View>, plan: Plan) -> Result<ApplyReport, A
         view.bound.lock().values().flat_map(|entry| entry.groups.lock().clone()).collect();
     let given_up =
         before.into_iter().filter(|group| !now.iter().any(|kept| Arc::ptr_eq(kept, group)));
-    give_up(view, given_up.collect(), plan.drain_removed.unwrap_or(DRAIN_REMOVED)).await;
+    give_up(view, given_up.collect(), drain);
+    if let Some(owner) = &view.owner {
+        view.host.observer.reloaded(owner, &report);
+    }
     Ok(report)
 }
 
@@ -153,31 +159,72 @@ async fn bind_all(
     }
     let (mut sources, mut failed) = (Vec::new(), Vec::new());
     for (wanted, found) in wanted.iter().zip(found) {
-        let mut of_one: Vec<Source> = Vec::new();
-        for (at, found) in wanted.at.iter().zip(found) {
-            let source = match found {
-                Some(group) => Ok(Source::Held(group)),
-                None => bind_one(view, wanted, at, &of_one)
-                    .await
-                    .map(|bound| Source::New(at.clone(), bound)),
-            };
-            match source {
-                Ok(source) => of_one.push(source),
-                Err(error) => failed.push(error),
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match bind_endpoint(view, wanted, &found).await {
+                Ok(of_one) => sources.push(of_one),
+                // The port that was chosen on one loopback is taken on the other: the next choice may do.
+                Err(errors) if tries < TRIES && shares_a_port(wanted) && all_in_use(&errors) => {
+                    continue;
+                }
+                Err(errors) => failed.extend(errors),
             }
+            break;
         }
-        sources.push(of_one);
     }
     if failed.is_empty() { Ok(sources) } else { Err(failed) }
+}
+
+/// The addresses of one endpoint: those that are held, and the others bound.
+async fn bind_endpoint(
+    view: &View,
+    wanted: &Wanted,
+    found: &[Option<Arc<Group>>],
+) -> Result<Vec<Source>, Vec<BindError>> {
+    let (mut of_one, mut failed) = (Vec::<Source>::new(), Vec::new());
+    for (at, found) in wanted.at.iter().zip(found) {
+        let source = match found {
+            Some(group) => reuse(wanted, at, group).map(Source::Held),
+            None => bind_one(view, wanted, &same_port(at, &of_one))
+                .await
+                .map(|bound| Source::New(at.clone(), bound)),
+        };
+        match source {
+            Ok(source) => of_one.push(source),
+            Err(error) => failed.push(error),
+        }
+    }
+    if failed.is_empty() { Ok(of_one) } else { Err(failed) }
+}
+
+fn shares_a_port(wanted: &Wanted) -> bool {
+    wanted.at.iter().filter(|at| chosen_by_system(at) && is_loopback(at)).count() > 1
+}
+
+fn all_in_use(errors: &[BindError]) -> bool {
+    errors.iter().all(|error| error.kind == BindErrorKind::InUse)
+}
+
+/// Sockets that are held may get other options, but not another reach.
+fn reuse(wanted: &Wanted, at: &Endpoint, group: &Arc<Group>) -> Result<Arc<Group>, BindError> {
+    let is_v6 = at.socket_addr().is_some_and(|addr| addr.is_ipv6());
+    if is_v6 && group.socket_options().v6_only != wanted.spec.socket.v6_only {
+        let why = "it is bound already, and `v6_only` cannot change while it is";
+        return Err(BindError::new(&wanted.name, Some(at), BindErrorKind::InUse, why));
+    }
+    Ok(group.clone())
 }
 
 async fn bind_one(
     view: &View,
     wanted: &Wanted,
     at: &Endpoint,
-    siblings: &[Source],
 ) -> Result<Box<dyn BoundSocket>, BindError> {
-    let at = &same_port(at, siblings);
+    if view.host.is_stopping() {
+        let why = "the host stops";
+        return Err(BindError::new(&wanted.name, Some(at), BindErrorKind::Stopping, why));
+    }
     // Our own socket may still be closing there, or feeding the last sessions.
     view.host.released(at).await;
     let none = || {
@@ -193,23 +240,27 @@ async fn bind_one(
 
 /// `localhost` with port 0 means one port on both loopbacks.
 fn same_port(at: &Endpoint, siblings: &[Source]) -> Endpoint {
-    let loopback =
-        |addr: &SocketAddr| addr.ip() == IpAddr::from([127, 0, 0, 1]) || addr.ip().is_loopback();
-    let sibling = siblings.iter().find_map(|source| match source {
-        Source::New(asked, bound) if chosen_by_system(asked) => {
-            bound.local().socket_addr().filter(loopback)
-        }
-        Source::New(..) | Source::Held(_) => None,
+    let sibling = siblings.iter().find_map(|source| {
+        let (asked, local) = match source {
+            Source::New(asked, bound) => (asked, bound.local()),
+            Source::Held(group) => (&group.at, group.local.clone()),
+        };
+        let local = local.socket_addr().filter(|_| chosen_by_system(asked) && is_loopback(asked));
+        local.map(|local| local.port())
     });
     match (at, sibling) {
-        (Endpoint::Tcp(addr), Some(sibling)) if addr.port() == 0 && loopback(addr) => {
-            Endpoint::Tcp(SocketAddr::new(addr.ip(), sibling.port()))
+        (Endpoint::Tcp(addr), Some(port)) if chosen_by_system(at) && is_loopback(at) => {
+            Endpoint::Tcp(SocketAddr::new(addr.ip(), port))
         }
-        (Endpoint::Udp(addr), Some(sibling)) if addr.port() == 0 && loopback(addr) => {
-            Endpoint::Udp(SocketAddr::new(addr.ip(), sibling.port()))
+        (Endpoint::Udp(addr), Some(port)) if chosen_by_system(at) && is_loopback(at) => {
+            Endpoint::Udp(SocketAddr::new(addr.ip(), port))
         }
         _ => at.clone(),
     }
+}
+
+fn is_loopback(at: &Endpoint) -> bool {
+    at.socket_addr().is_some_and(|addr| addr.ip().is_loopback())
 }
 
 fn take(groups: &mut Vec<Arc<Group>>, at: &Endpoint) -> Option<Arc<Group>> {
@@ -264,21 +315,28 @@ fn commit(
             Some(entry) => entry.site.clone(),
             None => Site::new(name.clone(), &spec, &served),
         };
+        // Before anything is accepted that should see them.
+        let same_settings = match &old {
+            Some(entry) => {
+                let mut old_spec = entry.spec.lock();
+                let same = same_settings(&old_spec, (&spec, &served));
+                if !same {
+                    site.set(Settings::of(&spec, &served));
+                }
+                *old_spec = (spec.clone(), served.clone());
+                same
+            }
+            None => false,
+        };
         let groups: Vec<Arc<Group>> =
-            started.into_iter().map(|started| open(view, &site, started)).collect();
+            started.into_iter().map(|started| open(view, &site, &spec, started)).collect();
         let list = match old {
             Some(entry) => {
                 let mut held = entry.groups.lock();
                 let same_groups = held.len() == groups.len()
                     && held.iter().zip(&groups).all(|(a, b)| Arc::ptr_eq(a, b));
                 *held = groups;
-                let mut old_spec = entry.spec.lock();
-                let same = same_groups && same_settings(&old_spec, (&spec, &served));
-                if !same {
-                    site.set(Settings::of(&spec, &served));
-                }
-                *old_spec = (spec, served);
-                if same { &mut report.kept } else { &mut report.changed }
+                if same_groups && same_settings { &mut report.kept } else { &mut report.changed }
             }
             None => {
                 let entry = Entry { site, spec: (spec, served).into(), groups: groups.into() };
@@ -290,14 +348,16 @@ fn commit(
     }
 }
 
-fn open(view: &Arc<View>, site: &Arc<Site>, started: Started) -> Arc<Group> {
+fn open(view: &Arc<View>, site: &Arc<Site>, spec: &Bind, started: Started) -> Arc<Group> {
     match started {
         Started::Held(group) => {
-            group.site.store(site.clone());
+            group.tune(&spec.socket);
+            group.move_to(site.clone());
             group
         }
         Started::New { at, local, listeners } => {
-            let group = Group::new(at, local, site.clone(), view.host.clone(), listeners.len());
+            let (host, socket) = (view.host.clone(), spec.socket.clone());
+            let group = Group::new(at, local, site.clone(), host, socket, listeners.len());
             group.accept(listeners);
             group
         }
@@ -324,10 +384,11 @@ fn same_settings(old: &(Bind, Served), new: (&Bind, &Served)) -> bool {
         && same_handler
         && old.0.limits == new.0.limits
         && old.0.udp == new.0.udp
+        && old.0.socket == new.0.socket
 }
 
 /// Lets go of addresses: they stop accepting now, and drain in the background.
-async fn give_up(view: &View, groups: Vec<Arc<Group>>, deadline: Duration) {
+fn give_up(view: &View, groups: Vec<Arc<Group>>, deadline: Duration) {
     groups.iter().for_each(|group| group.stop_accepting());
     for group in groups {
         let drained = task::spawn_on(&view.host.control, async move {

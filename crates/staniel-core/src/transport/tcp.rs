@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
-use super::{Accepted, BoundSocket, Listener, RawStream, Transport};
+use super::{Accepted, BoundSocket, Listener, RawStream, Transport, Tuner};
 use crate::addr::Addr;
 use crate::bind::{Bind, Keepalive, SocketOptions};
 use crate::connection::Io;
@@ -88,18 +89,27 @@ fn open(addr: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
     if addr.is_ipv6() {
         socket.set_only_v6(options.v6_only)?;
     }
-    // What is set on the listener, its connections inherit: no system call for each of them.
+    inherited(&socket, options)?;
+    Ok(socket)
+}
+
+/// What is set on the listener, its connections inherit: no system call for each of them.
+fn inherited(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     socket.set_tcp_nodelay(options.nodelay)?;
     if let Some(keepalive) = options.keepalive {
         socket.set_tcp_keepalive(&probes(keepalive))?;
     }
+    set_buffers(socket, options)
+}
+
+pub(super) fn set_buffers(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     if let Some(size) = options.recv_buffer {
         socket.set_recv_buffer_size(size)?;
     }
     if let Some(size) = options.send_buffer {
         socket.set_send_buffer_size(size)?;
     }
-    Ok(socket)
+    Ok(())
 }
 
 pub(crate) fn probes(Keepalive { idle, interval, probes }: Keepalive) -> TcpKeepalive {
@@ -123,7 +133,7 @@ impl BoundSocket for TcpBound {
         let start = |(socket, worker): (Socket, &Handle)| {
             socket.listen(backlog)?;
             let _runtime = worker.enter();
-            let listener = TcpListener::from_std(socket.into())?;
+            let listener = Arc::new(TcpListener::from_std(socket.into())?);
             Ok(Box::new(Accepting { listener, spare: SpareDescriptor::reserve(), closing: None })
                 as Box<dyn Listener>)
         };
@@ -132,7 +142,7 @@ impl BoundSocket for TcpBound {
 }
 
 struct Accepting {
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     spare: SpareDescriptor,
     closing: Option<Pin<Box<Sleep>>>,
 }
@@ -168,11 +178,25 @@ impl Listener for Accepting {
 
     fn close(&mut self) {
         if self.closing.is_none() {
-            if let Err(error) = sys::refuse_new_connects(&self.listener) {
+            if let Err(error) = sys::refuse_new_connects(&*self.listener) {
                 tracing::debug!(%error, "the closing listener still takes connects; those in its queue may be reset");
             }
             self.closing = Some(Box::pin(tokio::time::sleep(CLOSING)));
         }
+    }
+
+    fn tuner(&self) -> Option<Tuner> {
+        let listener = Arc::downgrade(&self.listener);
+        Some(Box::new(move |options| {
+            let Some(listener) = listener.upgrade() else { return Ok(()) };
+            let socket = SockRef::from(&*listener);
+            inherited(&socket, options)?;
+            if options.keepalive.is_none() {
+                socket.set_keepalive(false)?;
+            }
+            // Asked again, the kernel takes the new number.
+            socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))
+        }))
     }
 }
 
@@ -195,7 +219,7 @@ impl Accepting {
             ) => AcceptError::Transient(error),
             Some(libc::EMFILE | libc::ENFILE) => {
                 // One client sees a close instead of hanging until there is room again.
-                let listener = SockRef::from(&self.listener);
+                let listener = SockRef::from(&*self.listener);
                 self.spare.lend(|| drop(listener.accept()));
                 AcceptError::Exhausted(error)
             }

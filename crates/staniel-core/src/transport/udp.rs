@@ -10,20 +10,21 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn_udp::{RecvMeta, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::tcp::bind_group;
-use super::{Accepted, BoundSocket, Listener, Transport};
+use super::tcp::{bind_group, set_buffers};
+use super::{Accepted, BoundSocket, Listener, Transport, Tuner};
 use crate::addr::{Addr, canonical};
 use crate::bind::{Bind, SocketOptions, UdpOptions};
 use crate::endpoint::Endpoint;
 use crate::error::AcceptError;
 use crate::handler::BoxFuture;
 use crate::session::RawSession;
+use crate::sys;
 
 /// Messages taken in one system call. Each may hold several datagrams of one peer (GRO).
 const BATCH: usize = 8;
@@ -61,12 +62,7 @@ fn open(addr: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
     if addr.is_ipv6() {
         socket.set_only_v6(options.v6_only)?;
     }
-    if let Some(size) = options.recv_buffer {
-        socket.set_recv_buffer_size(size)?;
-    }
-    if let Some(size) = options.send_buffer {
-        socket.set_send_buffer_size(size)?;
-    }
+    set_buffers(&socket, options)?;
     Ok(socket)
 }
 
@@ -84,10 +80,8 @@ impl BoundSocket for UdpBound {
     fn start(self: Box<Self>, workers: &[Handle]) -> io::Result<Vec<Box<dyn Listener>>> {
         let Self { sockets, local, udp } = *self;
         let start = |(socket, worker): (Socket, &Handle)| {
-            let state = UdpSocketState::new((&socket).into())?;
             let _runtime = worker.enter();
-            let socket = UdpSocket::from_std(socket.into())?;
-            let socket = Arc::new(DatagramSocket { socket, state });
+            let socket = Arc::new(DatagramSocket::new(socket)?);
             Ok(Box::new(Receiving::new(socket, local, &udp)) as Box<dyn Listener>)
         };
         sockets.into_iter().zip(workers).map(start).collect()
@@ -104,6 +98,14 @@ pub(crate) struct DatagramSocket {
 // === impl DatagramSocket ===
 
 impl DatagramSocket {
+    /// Registers a socket on the current runtime.
+    pub(crate) fn new(socket: Socket) -> io::Result<Self> {
+        let state = UdpSocketState::new((&socket).into())?;
+        // That was made for QUIC, which measures the path itself and wants no fragments. Other protocols do.
+        sys::allow_fragments(&socket)?;
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, state })
+    }
+
     /// Messages that came, into `buffers`; how many, each with its facts in `metas`.
     pub(crate) fn poll_recv(
         &self,
@@ -303,6 +305,25 @@ impl Receiving {
     }
 }
 
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        // Nobody feeds them any more, and their queues end.
+        self.table.lock().by_key.clear();
+    }
+}
+
+fn classed(error: io::Error) -> AcceptError {
+    match error.kind() {
+        // Of one peer, or of nobody.
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::Interrupted => AcceptError::Transient(error),
+        _ => AcceptError::Exhausted(error),
+    }
+}
+
 impl Listener for Receiving {
     fn poll_accept(
         &mut self,
@@ -320,7 +341,7 @@ impl Listener for Receiving {
                 }
                 table.closing = Some(cx.waker().clone());
             }
-            ready!(self.poll_batch(cx, admit)).map_err(AcceptError::Transient)?;
+            ready!(self.poll_batch(cx, admit)).map_err(classed)?;
         }
     }
 
@@ -332,7 +353,37 @@ impl Listener for Receiving {
         true
     }
 
+    fn tuner(&self) -> Option<Tuner> {
+        let socket = Arc::downgrade(&self.socket);
+        Some(Box::new(move |options| match socket.upgrade() {
+            Some(it) => set_buffers(&SockRef::from(&it.socket), options),
+            None => Ok(()),
+        }))
+    }
+
     fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::{
+        Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, ip_mtu_discover, ipv6_mtu_discover,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_datagram_larger_than_the_path_takes_is_cut_and_not_refused() {
+        for at in ["0.0.0.0:0", "[::]:0"] {
+            let at: SocketAddr = at.parse().unwrap();
+            let socket = open(at, &SocketOptions::default()).unwrap();
+            let socket = DatagramSocket::new(socket).unwrap().socket;
+            assert_eq!(ip_mtu_discover(&socket).unwrap(), Ipv4PathMtuDiscovery::WANT);
+            if at.is_ipv6() {
+                assert_eq!(ipv6_mtu_discover(&socket).unwrap(), Ipv6PathMtuDiscovery::WANT);
+            }
+        }
     }
 }
