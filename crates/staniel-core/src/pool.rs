@@ -57,18 +57,16 @@ impl<T> Pool<T> {
         }
     }
 
-    /// Drops what has been idle for too long. To be called now and then, from any thread.
-    pub fn sweep(&self) {
+    /// Drops what has been idle for too long, and what is dead. To be called now and then, from any thread.
+    pub fn sweep(&self, mut is_alive: impl FnMut(&T) -> bool) {
         let now = Instant::now();
         for mut idle in self.idle.each() {
-            // The oldest stand in front.
-            let old = idle
-                .iter()
-                .take_while(|idle| now.saturating_duration_since(idle.since) >= self.max_age)
-                .count();
-            let old: Vec<_> = idle.drain(..old).collect();
+            let is_gone = |idle: &mut Idle<T>| {
+                now.saturating_duration_since(idle.since) >= self.max_age || !is_alive(&idle.it)
+            };
+            let gone: Vec<_> = idle.extract_if(.., is_gone).collect();
             drop(idle);
-            drop(old);
+            drop(gone);
         }
     }
 
@@ -115,7 +113,7 @@ mod tests {
         assert_eq!(pool.len(), 3);
         assert_eq!(pool.checkout(|_| true), Some("new"));
         tokio::time::advance(Duration::from_secs(11)).await;
-        pool.sweep();
+        pool.sweep(|_| true);
         assert_eq!(pool.len(), 1, "what was idle for a minute is gone");
         assert_eq!(pool.checkout(|it| *it != "dead"), None);
         assert!(pool.is_empty());

@@ -24,6 +24,8 @@ const RESOLVED_FOR: Duration = Duration::from_secs(30);
 pub(crate) struct Cluster {
     pub(crate) config: config::Cluster,
     pub(crate) destinations: Vec<Arc<Destination>>,
+    /// For each destination the `Host` that it is asked with, where it is not the client's.
+    hosts: Vec<Option<String>>,
     next: PerWorker<usize>,
 }
 
@@ -44,6 +46,8 @@ pub(crate) struct Destination {
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(crate) destination: Arc<Destination>,
+    /// Its place in the cluster that it was picked from.
+    place: usize,
 }
 
 /// Which destinations of a cluster have been tried, by place; of a cluster with more than 64 the later ones may be tried
@@ -72,8 +76,17 @@ impl Cluster {
                 |known| Arc::clone(known),
             )
         });
+        let hosts =
+            config.destinations.iter().map(|destination| match (&destination.host, config.host) {
+                (Some(host), _) => Some(host.as_str().to_owned()),
+                (None, config::HostRule::Destination) => {
+                    Some(destination.address.value.authority())
+                }
+                (None, _) => None,
+            });
         Self {
             destinations: destinations.collect(),
+            hosts: hosts.collect(),
             config: config.clone(),
             next: PerWorker::default(),
         }
@@ -113,7 +126,7 @@ impl Cluster {
         tried.add(place);
         let destination = self.destinations.get(place)?.clone();
         destination.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(InFlight { destination })
+        Some(InFlight { destination, place })
     }
 
     /// Whether there is a destination that was not tried.
@@ -126,14 +139,8 @@ impl Cluster {
     }
 
     /// The `Host` that a destination is asked with, where it is not the client's.
-    pub(crate) fn host_for<'a>(&'a self, destination: &'a Destination) -> Option<&'a str> {
-        let own =
-            self.config.destinations.iter().find(|it| it.address.value == destination.address);
-        match (own.and_then(|own| own.host.as_ref()), self.config.host) {
-            (Some(host), _) => Some(host.as_str()),
-            (None, config::HostRule::Destination) => Some(&destination.authority),
-            (None, _) => None,
-        }
+    pub(crate) fn host_for(&self, picked: &InFlight) -> Option<&str> {
+        self.hosts.get(picked.place)?.as_deref()
     }
 }
 

@@ -2,24 +2,26 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use staniel_config::{Address, Auto, Config, Listen, ListenerName, Traffic};
+use staniel_config::{AccessLog as AccessTo, Address, Auto, Config, Listen, ListenerName, Traffic};
 use staniel_core::sometimes::Sometimes;
 use staniel_core::{
     Bind, BoxError, Chain, ConnLimits, ConnectError, Endpoint, EndpointName, HostContext,
-    IntoServed, ListenHandler, Plan, Reload, Result, Served, SocketOptions, TransportManager,
+    IntoServed, ListenHandler, Plan, Pool, Reload, Result, Served, SocketOptions, TransportManager,
     UdpOptions, descriptor_limit, sessions,
 };
-use staniel_http::{HttpTimeouts, h1, http};
+use staniel_http::h1::{self, H1Client};
+use staniel_http::{HttpTimeouts, http};
 
 use crate::cluster::Destination;
 use crate::compile::compile;
 use crate::http::HttpProxy;
-use crate::log::AccessLog;
+use crate::log::{AccessLog, Writer};
 use crate::snapshot::{Forward, Snapshot, endpoint_name};
 use crate::stats::Stats;
 use crate::tcp::TcpProxy;
@@ -54,7 +56,7 @@ struct Inner {
     /// What runs, or is to run first.
     running: Mutex<Running>,
     make_reload: Mutex<Option<MakeReload>>,
-    read: Option<Read>,
+    read: OnceLock<Read>,
     bound: Mutex<Vec<(ListenerName, Vec<Endpoint>)>>,
 }
 
@@ -104,7 +106,7 @@ impl Proxy {
             }),
             running: Mutex::new(Running { config, served: HashMap::new() }),
             make_reload: Mutex::new(None),
-            read: None,
+            read: OnceLock::new(),
             bound: Mutex::default(),
         }))
     }
@@ -112,16 +114,15 @@ impl Proxy {
     /// Lets the proxy change while it runs: each time that the token of `reload` fires, `read` gives the configuration to
     /// go on with. An error of `read` changes nothing; it should have told the operator what is wrong.
     ///
-    /// To be called before the proxy is cloned or started.
+    /// To be called before the proxy is started; of two calls the first counts.
     #[must_use]
     pub fn reread(
-        mut self,
+        self,
         reload: impl FnOnce() -> Option<Reload> + Send + 'static,
         read: impl Fn() -> Result<Config, BoxError> + Send + Sync + 'static,
     ) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.make_reload = Mutex::new(Some(Box::new(reload)));
-            inner.read = Some(Box::new(read));
+        if self.0.read.set(Box::new(read)).is_ok() {
+            *self.0.make_reload.lock() = Some(Box::new(reload));
         }
         self
     }
@@ -151,23 +152,22 @@ impl Proxy {
                 served.insert(name, (listen.clone(), config.server.drain_idle, what.1));
             }
         }
-        let access = &config.log.access.value;
         let publish = {
             let (slot, snapshot) = (shared.snapshot.clone(), snapshot.clone());
             move || slot.store(snapshot)
         };
-        // The last thing that can fail before the endpoints: a file that cannot be opened leaves everything as it was.
-        let probe = AccessLog::new();
-        probe
-            .open(access, config.log.format)
-            .map_err(|error| NoLog { to: format!("{access:?}"), source: error })?;
-        probe.close();
-        let report =
-            tm.apply(plan.drain_removed(config.server.shutdown_timeout).on_commit(publish)).await?;
-        shared
-            .log
-            .open(access, config.log.format)
-            .map_err(|error| NoLog { to: format!("{access:?}"), source: error })?;
+        // What else can fail: a file that cannot be opened leaves everything as it was, too.
+        let writer =
+            Writer::open(&config.log.access.value, config.log.format).map_err(|source| NoLog {
+                to: match &config.log.access.value {
+                    AccessTo::File(path) => path.clone(),
+                    _ => "standard output".into(),
+                },
+                source,
+            })?;
+        let plan = plan.drain_removed(config.server.shutdown_timeout).on_commit(publish);
+        let report = tm.apply(plan).await?;
+        shared.log.switch(writer)?;
 
         *bound.lock() = bound_addresses(&config, tm);
         let before = std::mem::replace(&mut *running.lock(), Running { config, served });
@@ -270,11 +270,12 @@ impl ListenHandler for Proxy {
             let mut tick = tokio::time::interval(SWEEP);
             loop {
                 tokio::select! {
-                    _ = tick.tick() => {}
-                    () = stopping.cancelled() => return Ok(()),
-                }
-                for cluster in shared.snapshot.load_full().clusters.values() {
-                    cluster.destinations.iter().for_each(|destination| destination.pool.sweep());
+                    _ = tick.tick() => shared.pools(|pool| pool.sweep(H1Client::is_alive)),
+                    () = stopping.cancelled() => {
+                        // What is idle now is not needed for what is left, and its other end may wait for us.
+                        shared.pools(Pool::clear);
+                        return Ok(());
+                    }
                 }
             }
         });
@@ -292,7 +293,7 @@ impl ListenHandler for Proxy {
     }
 
     async fn rebind(&self, tm: &TransportManager) -> Result {
-        let Some(read) = &self.0.read else { return Ok(()) };
+        let Some(read) = self.0.read.get() else { return Ok(()) };
         let config = read()?;
         let started = self.0.running.lock().config.server.clone();
         if started.workers != config.server.workers
@@ -321,9 +322,9 @@ impl fmt::Debug for Proxy {
 
 /// The access log cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the access log {to}")]
+#[error("cannot open the access log `{}`", to.display())]
 struct NoLog {
-    to: String,
+    to: PathBuf,
     source: std::io::Error,
 }
 
@@ -426,6 +427,13 @@ impl Shared {
     /// Where the connections of a listener go.
     pub(crate) fn forward(&self, listener: &EndpointName) -> Option<Arc<Forward>> {
         self.snapshot.load().forward.get(listener).cloned()
+    }
+
+    /// Runs `f` on the kept connections of every destination.
+    fn pools(&self, f: impl Fn(&Pool<H1Client>)) {
+        for cluster in self.snapshot.load_full().clusters.values() {
+            cluster.destinations.iter().for_each(|destination| f(&destination.pool));
+        }
     }
 
     /// Says that a destination cannot be reached, now and then.

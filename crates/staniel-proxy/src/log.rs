@@ -9,13 +9,12 @@ use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use staniel_config::{AccessLog as AccessTo, LogFormat};
 use staniel_core::{CloseReason, ConnMeta, PerWorker};
 use tokio::time::Instant;
 
 use self::record::Buffer;
 pub(crate) use self::record::{Facts, Kind, Text};
-use self::writer::Writer;
+pub(crate) use self::writer::Writer;
 use crate::cluster::Cluster;
 use crate::handler::Shared;
 
@@ -66,16 +65,13 @@ impl AccessLog {
         }
     }
 
-    /// Writes to somewhere else from now on. A file is opened anew, so that one that was moved away is let go.
+    /// Writes to somewhere else from now on.
     ///
     /// # Errors
     ///
-    /// The system's, if the file cannot be opened; then everything stays as it was.
-    pub(crate) fn open(&self, to: &AccessTo, format: LogFormat) -> std::io::Result<()> {
-        let writer = Writer::open(to, format)?;
+    /// The system's, if there is no thread to write with; then everything stays as it was.
+    pub(crate) fn switch(&self, writer: Writer) -> std::io::Result<()> {
         let on = !writer.is_off();
-        *self.state.writer.lock() = writer;
-        self.on.store(on, Ordering::Relaxed);
         let mut thread = self.thread.lock();
         if on && thread.is_none() {
             let state = self.state.clone();
@@ -84,6 +80,8 @@ impl AccessLog {
             *self.waker.lock() = Some(started.thread().clone());
             *thread = Some(started);
         }
+        *self.state.writer.lock() = writer;
+        self.on.store(on, Ordering::Relaxed);
         Ok(())
     }
 

@@ -116,7 +116,7 @@ async fn attempt<D: Downstream>(
         None => Box::pin(connect(exchange, destination)).await?,
     };
     let head = exchange.head.asked();
-    let host = cluster.host_for(destination);
+    let host = cluster.host_for(picked);
     let begun = scratch(|out| {
         exchange.write_head(host, upgrade, exchange.down.body_framing(), out);
         up.begin(head, out, first.map(Lease::as_slice).unwrap_or_default())

@@ -12,7 +12,7 @@ use super::record::Buffer;
 
 /// Formats records and writes them.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     to: To,
     for_people: bool,
     lines: String,
@@ -32,7 +32,12 @@ impl Writer {
         Self { to: To::Off, for_people: false, lines: String::new() }
     }
 
-    pub(super) fn open(to: &AccessTo, format: LogFormat) -> io::Result<Self> {
+    /// Opens where lines go. A file is opened anew each time, so that one that was moved away is let go.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if the file cannot be opened.
+    pub(crate) fn open(to: &AccessTo, format: LogFormat) -> io::Result<Self> {
         let to = match to {
             AccessTo::Stdout => To::Stdout,
             AccessTo::File(path) => {
