@@ -46,6 +46,8 @@ pub enum Refusal {
     Head(HeadError),
     /// The head was not complete in time: 408.
     Timeout,
+    /// The client expects what nobody knows: 417.
+    Expectation,
 }
 
 // === impl Refusal ===
@@ -57,6 +59,7 @@ impl Refusal {
         match self {
             Self::Head(error) => error.status(),
             Self::Timeout => 408,
+            Self::Expectation => 417,
         }
     }
 
@@ -66,6 +69,7 @@ impl Refusal {
         match self {
             Self::Head(error) => error.kind(),
             Self::Timeout => "head_timeout",
+            Self::Expectation => "unknown_expectation",
         }
     }
 }
@@ -188,6 +192,7 @@ pub trait Downstream: Send {
     fn body_at_hand(&mut self) -> Result<Option<Lease>, DownError>;
 
     /// Ready when the client goes away while it waits for its answer. A client that only has finished sending is not gone.
+    /// Until the answer begins it also sees to interim answers that are not sent yet, as [`Downstream::poll_body`] does.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<DownError>;
 
     /// Whether the client still has to be told to send its body.
@@ -246,6 +251,7 @@ pub trait Downstream: Send {
     /// Makes this the last exchange of the connection.
     fn close_after(&mut self);
 
-    /// Takes the connection, after a 101 or the 2xx to a CONNECT was sent, for another protocol.
+    /// Takes the connection for another protocol, once a 101 or the 2xx to a CONNECT has been sent whole
+    /// ([`Downstream::poll_sent`]) and the request's body has been read. `None` before that, and the second time.
     fn upgrade(&mut self) -> Option<Connection>;
 }

@@ -19,6 +19,7 @@ mod framing;
 mod head;
 mod known;
 mod limits;
+mod outgoing;
 mod server;
 mod start_line;
 mod target;

@@ -42,6 +42,11 @@ impl RateClock {
     /// The peer has sent or taken `n` bytes.
     pub(crate) fn moved(&mut self, n: usize) {
         self.bytes += n as u64;
+        self.pause();
+    }
+
+    /// It is not the peer any more whom we wait for.
+    pub(crate) fn pause(&mut self) {
         if let Some(since) = self.since.take() {
             self.waited += clock::now().saturating_duration_since(since);
         }
@@ -60,8 +65,10 @@ impl RateClock {
 
     /// How much longer it may take until the next byte.
     fn patience(&self) -> Option<Duration> {
-        let by_rate = self.rate.map(|MinRate { bytes_per_second, grace }| {
-            let earned = Duration::from_secs(self.bytes / bytes_per_second.max(1));
+        // A rate of nothing is none.
+        let rate = self.rate.filter(|rate| rate.bytes_per_second > 0);
+        let by_rate = rate.map(|MinRate { bytes_per_second, grace }| {
+            let earned = Duration::from_secs(self.bytes / bytes_per_second);
             earned.max(grace).saturating_sub(self.waited)
         });
         match (by_rate, self.idle) {
@@ -75,7 +82,7 @@ impl RateClock {
 mod tests {
     use super::*;
 
-    /// How long a peer that sends `n` bytes every `every` lasts, up to an hour.
+    /// How long a peer that sends `n` bytes at once and every `every` lasts, up to an hour.
     async fn lasts(
         rate: Option<MinRate>,
         idle: Option<Duration>,
@@ -84,6 +91,7 @@ mod tests {
     ) -> Option<u64> {
         let (begin, mut clock, mut deadline) =
             (Instant::now(), RateClock::new(rate, idle), Deadline::default());
+        clock.moved(n);
         while begin.elapsed() < Duration::from_secs(3600) {
             clock.wait(&mut deadline);
             if tokio::time::timeout(every, deadline.expired()).await.is_ok() {
@@ -106,5 +114,7 @@ mod tests {
             "a burst buys no hour"
         );
         assert_eq!(lasts(None, None, 1, 600 * second).await, None);
+        let none = Some(MinRate { bytes_per_second: 0, grace: second });
+        assert_eq!(lasts(none, None, 0, 600 * second).await, None);
     }
 }

@@ -1,15 +1,14 @@
 //! A client connection of HTTP/1: one request, its answer, and perhaps another.
 
 use std::borrow::Cow;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io;
+use std::task::{Context, Poll, Waker, ready};
 
 use http::Extensions;
 use staniel_core::buffer::{Class, Lease};
 use staniel_core::{ConnMeta, Connection, Io};
-use tokio::io::AsyncWrite;
 
+use super::outgoing::Outgoing;
 use super::{Asked, BodyError, BodyState, Framing, HeadError, Limits, Parsed, Progress, WireHead};
 use crate::transfer::{Fed, Form, feed, feed_slice};
 
@@ -23,7 +22,7 @@ pub enum UpstreamError {
     /// It closed before an answer began.
     #[error("the upstream closed the connection without an answer")]
     Closed,
-    /// It closed in the middle of the answer.
+    /// It closed in the middle of the answer, or behind an interim one.
     #[error("the upstream closed in the middle of its answer")]
     Truncated,
     /// The connection broke.
@@ -52,8 +51,9 @@ pub struct H1Client {
     progress: Progress,
     asked: Asked,
     interim: u8,
-    unsent: Option<Lease>,
+    out: Outgoing,
     wrote_any: bool,
+    heard_any: bool,
     body: Option<BodyState>,
     /// The answer is whole and lets the connection live.
     reusable: bool,
@@ -74,8 +74,9 @@ impl H1Client {
             progress: Progress::default(),
             asked: Asked::Other,
             interim: 0,
-            unsent: None,
+            out: Outgoing::default(),
             wrote_any: false,
+            heard_any: false,
             body: None,
             reusable: false,
         }
@@ -108,32 +109,45 @@ impl H1Client {
     /// Whether a byte of the answer has come.
     #[must_use]
     pub fn heard_any(&self) -> bool {
-        self.held.is_some() || self.body.is_some() || self.interim > 0
+        self.heard_any
     }
 
     /// Begins a request with its head and what is at hand of its body; sends what the upstream takes now.
     ///
     /// # Errors
     ///
-    /// [`UpstreamError::Io`].
+    /// [`UpstreamError::Io`]; [`UpstreamError::Closed`] and [`UpstreamError::Unasked`] if the upstream has closed or spoken
+    /// before it was asked: then nothing was written.
     pub fn begin(&mut self, asked: Asked, head: &[u8], body: &[u8]) -> Result<(), UpstreamError> {
         self.asked = asked;
         self.interim = 0;
         self.progress = Progress::default();
         self.wrote_any = false;
+        self.heard_any = false;
         self.body = None;
         self.reusable = false;
-        let n = match self.io.write_now(&[IoSlice::new(head), IoSlice::new(body)]) {
-            Ok(n) => n,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(UpstreamError::Io(error)),
-        };
-        self.wrote_any = n > 0;
-        if n < head.len() + body.len() {
-            let rest_of_head = head.get(n.min(head.len())..).unwrap_or_default();
-            let rest_of_body = body.get(n.saturating_sub(head.len())..).unwrap_or_default();
-            self.unsent = Some(Lease::copy_of(&[rest_of_head, rest_of_body].concat()));
+        self.check_silence()?;
+        let written = self.out.write(&mut self.io, head, body);
+        self.wrote(written)
+    }
+
+    /// What an upstream says before it is asked would be taken for the answer, perhaps to the request of another client.
+    fn check_silence(&mut self) -> Result<(), UpstreamError> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.io.poll_fill(&mut cx, &mut self.held, Class::Half) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(0)) => Err(UpstreamError::Closed),
+            Poll::Ready(Ok(_)) => {
+                self.heard_any = true;
+                Err(UpstreamError::Unasked)
+            }
+            Poll::Ready(Err(error)) => Err(UpstreamError::Io(error)),
         }
+    }
+
+    fn wrote(&mut self, written: io::Result<usize>) -> Result<(), UpstreamError> {
+        let n = written.map_err(UpstreamError::Io)?;
+        self.wrote_any |= n > 0;
         Ok(())
     }
 
@@ -142,16 +156,9 @@ impl H1Client {
     /// # Errors
     ///
     /// [`UpstreamError::Io`].
-    pub fn send(&mut self, mut piece: Lease) -> Result<(), UpstreamError> {
-        match self.io.write_now(&[IoSlice::new(&piece)]) {
-            Ok(n) => piece.consume(n),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(UpstreamError::Io(error)),
-        }
-        if !piece.is_empty() {
-            self.unsent = Some(piece);
-        }
-        Ok(())
+    pub fn send(&mut self, piece: Lease) -> Result<(), UpstreamError> {
+        let written = self.out.send(&mut self.io, piece);
+        self.wrote(written)
     }
 
     /// Ready when the upstream's socket has taken everything so far.
@@ -160,35 +167,15 @@ impl H1Client {
     ///
     /// [`UpstreamError::Io`].
     pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        while let Some(unsent) = &mut self.unsent {
-            match Pin::new(&mut self.io).poll_write(cx, unsent) {
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(UpstreamError::Io(io::ErrorKind::WriteZero.into())));
-                }
-                Poll::Ready(Ok(n)) => {
-                    self.wrote_any = true;
-                    unsent.consume(n);
-                    if unsent.is_empty() {
-                        self.unsent = None;
-                    }
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(UpstreamError::Io(error))),
-                Poll::Pending => {
-                    self.unsent = self.unsent.take().map(Lease::settle);
-                    return Poll::Pending;
-                }
-            }
-        }
-        if self.io.as_tcp().is_none() {
-            ready!(Pin::new(&mut self.io).poll_flush(cx)).map_err(UpstreamError::Io)?;
-        }
-        Poll::Ready(Ok(()))
+        let wrote_any = &mut self.wrote_any;
+        let polled = self.out.poll_sent(&mut self.io, cx, |n| *wrote_any |= n > 0);
+        polled.map_err(UpstreamError::Io)
     }
 
     /// Whether everything so far has been taken.
     #[must_use]
     pub fn is_sent(&self) -> bool {
-        self.unsent.is_none()
+        self.out.is_empty()
     }
 
     /// The next head of the answer; an interim one (1xx but 101) is followed by another.
@@ -210,11 +197,11 @@ impl H1Client {
                 }
             }
             match self.io.poll_fill(cx, &mut self.held, Class::Block) {
-                Poll::Ready(Ok(0)) if self.held.is_none() => {
-                    return Poll::Ready(Err(UpstreamError::Closed));
+                Poll::Ready(Ok(0)) if self.heard_any => {
+                    return Poll::Ready(Err(UpstreamError::Truncated));
                 }
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(UpstreamError::Truncated)),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(UpstreamError::Closed)),
+                Poll::Ready(Ok(_)) => self.heard_any = true,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(UpstreamError::Io(error))),
                 Poll::Pending => {
                     self.held = self.held.take().map(Lease::settle);
@@ -238,9 +225,13 @@ impl H1Client {
                 }
                 self.held = head.take_behind();
             }
-            _ => {
-                self.body = Some(BodyState::new(head.framing(), limits));
-                self.reusable = head.keep_alive();
+            status => {
+                let body = BodyState::new(head.framing(), limits);
+                let tunnel = self.asked == Asked::Connect && matches!(status, 200..300);
+                // RFC 9112, section 9.2: what comes behind the last answer answers nothing.
+                let more = body.is_done() && !head.behind().is_empty();
+                self.reusable = head.keep_alive() && !tunnel && !more;
+                self.body = Some(body);
             }
         }
         Ok(head)
@@ -258,7 +249,6 @@ impl H1Client {
     ) -> Result<Cow<'a, [u8]>, UpstreamError> {
         let Some(body) = &mut self.body else { return Ok(Cow::Borrowed(&[])) };
         let (first, more) = feed_slice(body, form, head.behind()).map_err(UpstreamError::Body)?;
-        // RFC 9112, section 9.2: what comes behind the last answer answers nothing.
         self.reusable &= !more;
         Ok(first)
     }
@@ -301,7 +291,7 @@ impl H1Client {
         self.body.as_ref().is_some_and(BodyState::is_done)
     }
 
-    /// How the answer's body ends; `None` before its head.
+    /// How much of the answer's body is still to come, where that is known.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
         self.body.as_ref().and_then(BodyState::remaining)

@@ -1,38 +1,30 @@
 //! The client's half of an exchange on HTTP/1.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use http::Extensions;
-use staniel_core::buffer::{Class, Lease, scratch};
-use staniel_core::calendar::Civil;
-use staniel_core::{ConnMeta, Connection, Deadline, Io};
-use tokio::io::AsyncWrite;
+use staniel_core::buffer::Lease;
+use staniel_core::{CloseReason, ConnMeta, Deadline, Io};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{BodyError, BodyState, Framing, WireHead};
-use crate::exchange::{Answer, BodyRules, DownError, Downstream, reason};
+use self::exchange::{Answered, Exchange};
+use super::outgoing::Outgoing;
+use super::{Asked, Framing, WireHead};
+use crate::exchange::{BodyRules, DownError, Downstream};
 use crate::rate::RateClock;
 use crate::server::Settings;
 use crate::transfer::{Fed, Form, feed};
 
+mod downstream;
+mod exchange;
+
+/// How much of a body that nobody wanted is read so that the connection can be used again.
+pub(super) const DRAINED: u64 = 64 * 1024;
 /// Up to this much of a body goes into one buffer with its head; more is written from where it is.
 const COPIED: usize = 8 * 1024;
-/// A body may come in pieces that each say nothing (framing alone); after so many the task lets others run.
-const PIECES: usize = 32;
-
-/// How far the answer has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answered {
-    Nothing,
-    Begun,
-    Whole,
-    /// Broken off: the connection must not look as if it ended well.
-    Spoiled,
-}
 
 /// One connection of HTTP/1, and the exchange that is under way on it.
 pub(crate) struct H1Down {
@@ -46,32 +38,19 @@ pub(crate) struct H1Down {
     /// The client has finished sending.
     pub(super) half_closed: bool,
     writing: Deadline,
-    unsent: Option<Lease>,
+    out: Outgoing,
     /// Registered once for the connection; the flag beside it is what is looked at.
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     upgraded: bool,
-    // Of the exchange.
-    framing: Framing,
-    body: BodyState,
-    rules: BodyRules,
-    content: u64,
-    read_rate: RateClock,
-    write_rate: RateClock,
-    minor: u8,
-    to_head: bool,
-    keep_alive: bool,
-    waits_for_continue: bool,
-    answered: Answered,
-    taken: u64,
-    sent: u64,
+    exchange: Exchange,
 }
 
 // === impl H1Down ===
 
 impl H1Down {
     pub(super) fn new(io: Io, meta: ConnMeta, settings: Arc<Settings>) -> Self {
-        let body = BodyState::new(Framing::None, &settings.limits);
         Self {
+            exchange: Exchange::new(&settings, Framing::None),
             io,
             meta,
             settings,
@@ -79,55 +58,75 @@ impl H1Down {
             reading: Deadline::default(),
             half_closed: false,
             writing: Deadline::default(),
-            unsent: None,
+            out: Outgoing::default(),
             stop: None,
             upgraded: false,
-            framing: Framing::None,
-            body,
-            rules: BodyRules::default(),
-            content: 0,
-            read_rate: RateClock::default(),
-            write_rate: RateClock::default(),
-            minor: 1,
-            to_head: false,
-            keep_alive: true,
-            waits_for_continue: false,
-            answered: Answered::Nothing,
-            taken: 0,
-            sent: 0,
         }
     }
 
     /// Begins the exchange of `head`.
     pub(super) fn begin(&mut self, head: &WireHead) {
-        self.framing = head.framing();
-        self.body = BodyState::new(self.framing, &self.settings.limits);
-        self.content = 0;
-        self.allow(BodyRules::default());
-        self.minor = head.minor();
-        self.to_head = head.asked() == super::Asked::Head;
-        self.keep_alive = head.keep_alive();
-        // RFC 9110, section 10.1.1: a client that sends its body anyway need not be told.
-        self.waits_for_continue =
-            head.expects_continue() && self.carry.is_none() && !self.body.is_done();
-        self.answered = Answered::Nothing;
-        self.taken = head.wire_len() as u64;
-        self.sent = 0;
         self.reading.disarm();
+        let mut exchange = Exchange::new(&self.settings, head.framing());
+        exchange.minor = head.minor();
+        exchange.asked = head.asked();
+        exchange.keep_alive = head.keep_alive();
+        exchange.is_last = !head.keep_alive();
+        // RFC 9110, section 10.1.1: a client that sends its body anyway need not be told.
+        exchange.waits_for_continue =
+            head.expects_continue() && self.carry.is_none() && !exchange.body.is_done();
+        exchange.taken = head.wire_len() as u64;
+        self.exchange = exchange;
+    }
+
+    /// Begins the answer to what could not be an exchange. A client that does not take it is waited for no longer than
+    /// `patience`.
+    pub(super) fn begin_refusal(&mut self, patience: Duration) {
+        self.exchange = Exchange::new(&self.settings, Framing::None);
+        self.exchange.keep_alive = false;
+        self.allow(BodyRules { idle: Some(patience), ..BodyRules::default() });
+    }
+
+    /// Begins to read a body that nobody wanted: how it was read before does not count.
+    pub(super) fn begin_drain(&mut self) {
+        let BodyRules { min_rate, idle, .. } = self.exchange.rules;
+        self.exchange.read_rate = RateClock::new(min_rate, idle);
     }
 
     pub(super) fn was_upgraded(&self) -> bool {
         self.upgraded
     }
 
-    pub(super) fn is_spoiled(&self) -> bool {
-        self.answered == Answered::Spoiled
-    }
-
     /// Whether another request may come on this connection, as far as the answer is concerned.
     pub(super) fn is_reusable(&self) -> bool {
-        // A client that was never told to go on may send its body or not: where the next request begins is then unclear.
-        self.answered == Answered::Whole && self.keep_alive && !self.waits_for_continue
+        let Exchange { answered, keep_alive, switched, .. } = self.exchange;
+        answered == Answered::Whole && keep_alive && !switched
+    }
+
+    /// Whether the answer was begun and will not be finished.
+    pub(super) fn is_broken_off(&self) -> bool {
+        matches!(self.exchange.answered, Answered::Begun | Answered::Spoiled)
+    }
+
+    /// Whether the client must not take what it got for a whole answer.
+    pub(super) fn is_cut_short(&self) -> bool {
+        !self.upgraded && (self.is_broken_off() || !self.out.is_empty())
+    }
+
+    /// Whether the connection ends only because its endpoint does.
+    pub(super) fn is_drained(&self) -> bool {
+        self.exchange.drained
+    }
+
+    /// Whether bytes may be under way to us that nobody will read.
+    pub(super) fn may_get_more(&self) -> bool {
+        let expected = !self.exchange.is_last || !self.body_done() || self.carry.is_some();
+        self.is_answered() && !self.half_closed && (expected || !self.io.is_quiet())
+    }
+
+    /// Whether what is left of the body is known to be more than anybody will read for nothing.
+    pub(super) fn has_much_left(&self) -> bool {
+        self.exchange.body.remaining().is_some_and(|rest| rest > DRAINED)
     }
 
     /// Whether the endpoint drains. The first look also sees to being woken when it begins to.
@@ -147,70 +146,92 @@ impl H1Down {
 
     /// Whether the connection goes on after this exchange; asked once, when the answer's head is written.
     fn stays_open(&mut self) -> bool {
-        self.keep_alive &= !self.half_closed && !self.meta.stopping().is_set();
-        self.keep_alive
+        let exchange = &mut self.exchange;
+        // A client that was never told to go on may send its body or not: where the next request begins is then unclear.
+        exchange.keep_alive &= !self.half_closed && !exchange.waits_for_continue;
+        if exchange.keep_alive && self.meta.stopping().is_set() {
+            exchange.keep_alive = false;
+            exchange.drained = true;
+        }
+        exchange.keep_alive
     }
 
     /// Writes a head and the beginning of a body: in one buffer if they are small, gathered if not.
-    fn write_head(&mut self, head: &[u8], body: &[u8]) -> Result<(), DownError> {
-        let total = head.len() + body.len();
-        let written = match self.unsent {
-            // An interim answer is still in the way.
-            Some(_) => Ok(0),
-            None => self.io.write_now(&[IoSlice::new(head), IoSlice::new(body)]),
-        };
-        let n = self.wrote(written)?;
-        if n < total {
-            let mut rest = Vec::with_capacity(total - n);
-            rest.extend_from_slice(head.get(n.min(head.len())..).unwrap_or_default());
-            rest.extend_from_slice(body.get(n.saturating_sub(head.len())..).unwrap_or_default());
-            self.hold(Lease::copy_of(&rest));
+    fn write_head(&mut self, head: &mut Vec<u8>, mut body: &[u8]) -> Result<(), DownError> {
+        if body.len() <= COPIED {
+            head.extend_from_slice(body);
+            body = b"";
+        }
+        let written = self.out.write(&mut self.io, head, body);
+        self.wrote(written)
+    }
+
+    fn wrote(&mut self, written: io::Result<usize>) -> Result<(), DownError> {
+        let n = written.map_err(|error| self.gone(error))?;
+        if n > 0 {
+            self.exchange.sent += n as u64;
+            self.exchange.write_rate.moved(n);
         }
         Ok(())
     }
 
-    fn hold(&mut self, more: Lease) {
-        self.unsent = Some(match self.unsent.take() {
-            None => more,
-            Some(first) => Lease::copy_of(&[first.as_slice(), more.as_slice()].concat()),
-        });
-    }
-
-    fn wrote(&mut self, written: io::Result<usize>) -> Result<usize, DownError> {
-        match written {
-            Ok(n) => {
-                self.sent += n as u64;
-                self.write_rate.moved(n);
-                Ok(n)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(self.gone(error)),
-        }
+    /// Makes this the last exchange, for a reason.
+    fn end(&mut self, why: CloseReason) {
+        self.exchange.keep_alive = false;
+        self.meta.end(why);
     }
 
     fn gone(&mut self, error: io::Error) -> DownError {
-        self.keep_alive = false;
+        self.end(broke(&error));
         DownError::Gone(error)
     }
 
     /// Feeds what is at hand to the body.
     fn feed_carry(&mut self) -> Result<Option<Lease>, DownError> {
+        self.check_length()?;
         let Some(bytes) = self.carry.take() else { return Ok(None) };
+        let exchange = &mut self.exchange;
+        exchange.waits_for_continue = false;
         let before = bytes.len();
-        self.waits_for_continue = false;
-        let Fed { piece, rest, content } =
-            feed(&mut self.body, Form::Wire, bytes).map_err(|error| {
-                self.keep_alive = false;
-                DownError::Body(error)
-            })?;
-        self.taken += (before - rest.as_ref().map_or(0, |rest| rest.len())) as u64;
+        let Fed { piece, rest, content } = match feed(&mut exchange.body, Form::Wire, bytes) {
+            Ok(fed) => fed,
+            Err(error) => {
+                self.end(CloseReason::ProtocolError);
+                return Err(DownError::Body(error));
+            }
+        };
+        let taken = before - rest.as_ref().map_or(0, |rest| rest.len());
+        exchange.read_rate.moved(taken);
+        exchange.taken += taken as u64;
+        exchange.content += content;
         self.carry = rest;
-        self.content += content;
-        if self.rules.max.is_some_and(|max| self.content > max) {
-            self.keep_alive = false;
+        if exchange.rules.max.is_some_and(|max| exchange.content > max) {
+            exchange.keep_alive = false;
             return Err(DownError::TooLarge);
         }
         Ok(piece)
+    }
+
+    /// Refuses a body that is too large by its own word before any of it is read.
+    fn check_length(&mut self) -> Result<(), DownError> {
+        match (self.exchange.framing, self.exchange.rules.max) {
+            (Framing::Length(length), Some(max)) if length > max => {
+                self.exchange.keep_alive = false;
+                Err(DownError::TooLarge)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sees to what is unsent while something else is waited for: nobody else may.
+    fn push(&mut self, cx: &mut Context<'_>) -> Result<(), DownError> {
+        match self.out.is_empty() {
+            true => Ok(()),
+            false => match self.poll_sent(cx) {
+                Poll::Ready(Err(error)) => Err(error),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// The lines that say how the connection and the body go on.
@@ -220,245 +241,34 @@ impl H1Down {
         }
         if !self.stays_open() {
             out.extend_from_slice(b"Connection: close\r\n");
-        } else if self.minor == 0 {
+        } else if self.exchange.minor == 0 {
             out.extend_from_slice(b"Connection: keep-alive\r\n");
         }
-        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether an answer with this status has no body, and whether it makes the connection one of another protocol.
+    fn begin_answer(&mut self, status: u16) {
+        let tunnel = self.exchange.asked == Asked::Connect && matches!(status, 200..300);
+        self.exchange.switched = status == 101 || tunnel;
+        // RFC 9112, section 6.3, rules 1 and 2.
+        self.exchange.bodiless =
+            tunnel || self.exchange.asked == Asked::Head || matches!(status, 100..200 | 204 | 304);
     }
 }
 
-impl Downstream for H1Down {
-    fn meta(&self) -> &ConnMeta {
-        &self.meta
+/// Why a connection with this error is over.
+pub(super) fn broke(error: &io::Error) -> CloseReason {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => CloseReason::PeerReset,
+        _ => CloseReason::PeerClosed,
     }
+}
 
-    fn allow(&mut self, rules: BodyRules) {
-        self.read_rate = RateClock::new(rules.min_rate, rules.idle);
-        self.write_rate = RateClock::new(rules.min_rate, rules.idle);
-        self.rules = rules;
-    }
-
-    fn bytes(&self) -> (u64, u64) {
-        (self.taken, self.sent)
-    }
-
-    fn body_framing(&self) -> Framing {
-        self.framing
-    }
-
-    fn body_done(&self) -> bool {
-        self.body.is_done()
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Lease>, DownError>> {
-        if let (Framing::Length(length), Some(max)) = (self.framing, self.rules.max)
-            && length > max
-        {
-            self.keep_alive = false;
-            return Poll::Ready(Err(DownError::TooLarge));
+impl Drop for H1Down {
+    /// However it ends (a panic, an abort, an error), half an answer must not look whole.
+    fn drop(&mut self) {
+        if self.is_cut_short() {
+            self.io.reset_on_close();
         }
-        for _ in 0..PIECES {
-            if self.body.is_done() {
-                return Poll::Ready(Ok(None));
-            }
-            if let Some(piece) = self.feed_carry()? {
-                return Poll::Ready(Ok(Some(piece)));
-            }
-            if self.body.is_done() {
-                return Poll::Ready(Ok(None));
-            }
-            match self.io.poll_fill(cx, &mut self.carry, Class::Block) {
-                Poll::Ready(Ok(0)) => {
-                    self.half_closed = true;
-                    self.keep_alive = false;
-                    return Poll::Ready(Err(DownError::Body(BodyError::Truncated)));
-                }
-                Poll::Ready(Ok(n)) => self.read_rate.moved(n),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.gone(error))),
-                Poll::Pending => {
-                    self.read_rate.wait(&mut self.reading);
-                    ready!(self.reading.poll_expired(cx));
-                    self.keep_alive = false;
-                    return Poll::Ready(Err(DownError::SendsTooSlowly));
-                }
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn body_at_hand(&mut self) -> Result<Option<Lease>, DownError> {
-        if self.body.is_done() { Ok(None) } else { self.feed_carry() }
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<DownError> {
-        // What it sends ahead is kept, one read of it; more waits in the kernel.
-        if self.carry.is_some() || self.half_closed {
-            return Poll::Pending;
-        }
-        match ready!(self.io.poll_fill(cx, &mut self.carry, Class::Block)) {
-            Ok(0) => self.half_closed = true,
-            Ok(_) => self.carry = self.carry.take().map(Lease::settle),
-            Err(error) => return Poll::Ready(self.gone(error)),
-        }
-        Poll::Pending
-    }
-
-    fn waits_for_continue(&self) -> bool {
-        self.waits_for_continue
-    }
-
-    fn interim(&mut self, head: &WireHead) -> Result<(), DownError> {
-        if self.minor == 0 || self.answered != Answered::Nothing {
-            return Ok(());
-        }
-        if head.status() == 100 {
-            // One "go on" for one question.
-            if !self.waits_for_continue {
-                return Ok(());
-            }
-            self.waits_for_continue = false;
-        }
-        scratch(|out| {
-            head.write_start(out);
-            head.write_fields(out);
-            out.extend_from_slice(b"\r\n");
-            self.write_head(out, b"")
-        })
-    }
-
-    fn form(&self, framing: Framing) -> Form {
-        Form::to(framing, self.minor)
-    }
-
-    fn respond(
-        &mut self,
-        head: &WireHead,
-        framing: Framing,
-        first: &[u8],
-    ) -> Result<(), DownError> {
-        let form = self.form(framing);
-        // Without a length, the end of the body is the end of the connection.
-        self.keep_alive &= form != Form::Payload;
-        self.answered = Answered::Begun;
-        let chunked = form == Form::Chunks || (form == Form::Wire && framing == Framing::Chunked);
-        scratch(|out| {
-            head.write_start(out);
-            head.write_fields(out);
-            if head.status() == 101 {
-                let protocol = head.upgrade().unwrap_or_default();
-                out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
-                out.extend_from_slice(protocol);
-                out.extend_from_slice(b"\r\n\r\n");
-                return self.write_head(out, b"");
-            }
-            self.write_own_lines(out, chunked);
-            if first.len() <= COPIED {
-                out.extend_from_slice(first);
-                self.write_head(out, b"")
-            } else {
-                self.write_head(out, first)
-            }
-        })
-    }
-
-    fn answer(&mut self, answer: &Answer) -> Result<(), DownError> {
-        self.answered = Answered::Whole;
-        scratch(|out| {
-            let Answer { status, content_type, fields, body } = answer;
-            out.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason(*status)).as_bytes());
-            let date = Civil::of(SystemTime::now()).http_date();
-            out.extend_from_slice(format!("Date: {date}\r\n").as_bytes());
-            for (name, value) in fields {
-                out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-            }
-            // RFC 9110, section 8.6: neither 1xx nor 204 has a length, and 304 would have that of another answer.
-            if !matches!(status, 100..200 | 204 | 304) {
-                if !body.is_empty() {
-                    out.extend_from_slice(format!("Content-Type: {content_type}\r\n").as_bytes());
-                }
-                out.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
-            }
-            self.write_own_lines(out, false);
-            let body =
-                if self.to_head || matches!(status, 100..200 | 204 | 304) { &[][..] } else { body };
-            self.write_head(out, body)
-        })
-    }
-
-    fn send(&mut self, mut piece: Lease) -> Result<(), DownError> {
-        if self.unsent.is_none() {
-            let written = self.io.write_now(&[IoSlice::new(&piece)]);
-            let n = self.wrote(written)?;
-            piece.consume(n);
-        }
-        if !piece.is_empty() {
-            self.hold(piece);
-        }
-        Ok(())
-    }
-
-    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownError>> {
-        while let Some(unsent) = &mut self.unsent {
-            match Pin::new(&mut self.io).poll_write(cx, unsent) {
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(self.gone(io::ErrorKind::WriteZero.into())));
-                }
-                Poll::Ready(Ok(n)) => {
-                    unsent.consume(n);
-                    if unsent.is_empty() {
-                        self.unsent = None;
-                    }
-                    self.sent += n as u64;
-                    self.write_rate.moved(n);
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.gone(error))),
-                Poll::Pending => {
-                    // What has to wait moves out of the large block.
-                    self.unsent = self.unsent.take().map(Lease::settle);
-                    self.write_rate.wait(&mut self.writing);
-                    ready!(self.writing.poll_expired(cx));
-                    self.keep_alive = false;
-                    return Poll::Ready(Err(DownError::ReadsTooSlowly));
-                }
-            }
-        }
-        if self.io.as_tcp().is_none() {
-            let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
-            flushed.map_err(|error| self.gone(error))?;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn finish(&mut self) {
-        if self.answered == Answered::Begun {
-            self.answered = Answered::Whole;
-        }
-    }
-
-    fn is_answered(&self) -> bool {
-        self.answered != Answered::Nothing
-    }
-
-    fn spoil(&mut self) {
-        self.answered = Answered::Spoiled;
-        self.keep_alive = false;
-    }
-
-    fn close_after(&mut self) {
-        self.keep_alive = false;
-    }
-
-    fn upgrade(&mut self) -> Option<Connection> {
-        if self.upgraded {
-            return None;
-        }
-        self.upgraded = true;
-        let nothing = Io::from_stream(tokio::io::empty());
-        let mut io = std::mem::replace(&mut self.io, nothing);
-        if let Some(ahead) = self.carry.take() {
-            io.unread(ahead);
-        }
-        Some(Connection::from_parts(io, self.meta.clone(), Extensions::new()))
     }
 }

@@ -4,18 +4,21 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use staniel_core::buffer::{Class, Lease};
-use staniel_core::{CloseReason, Connection, Deadline};
+use staniel_core::{CloseReason, Connection, Deadline, clock};
 use tokio::io::AsyncWrite;
 
 use super::{HeadError, Parsed, Progress, WireHead};
 use crate::exchange::{Answer, Downstream, Exchanges, Refusal};
-use crate::h1::down::H1Down;
+use crate::h1::down::{DRAINED, H1Down, broke};
 use crate::server::Settings;
 
-/// How much of a body that nobody wanted is read so that the connection can be used again.
-const DRAINED: u64 = 64 * 1024;
+/// How long a body that nobody wanted is read.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// A client that sends faster than we throw away must not keep the thread.
+const READS: usize = 16;
 
 /// What came of waiting for a request.
 enum Next {
@@ -33,6 +36,8 @@ pub(crate) async fn serve<E: Exchanges>(exchanges: &E, settings: Arc<Settings>, 
     let mut down = H1Down::new(io, meta, settings);
     let mut first = true;
     loop {
+        // Pipelined requests come out of one read, and without this a client of them would never let others run.
+        tokio::task::consume_budget().await;
         match next_request(&mut down, first).await {
             Next::Head(head) => {
                 down.begin(&head);
@@ -44,7 +49,7 @@ pub(crate) async fn serve<E: Exchanges>(exchanges: &E, settings: Arc<Settings>, 
             Next::Refused(refusal) => {
                 exchanges.refused(&mut session, &down.meta, refusal);
                 down.meta.end(match refusal {
-                    Refusal::Head(_) => CloseReason::ProtocolError,
+                    Refusal::Head(_) | Refusal::Expectation => CloseReason::ProtocolError,
                     Refusal::Timeout => CloseReason::HeadTimeout,
                 });
                 return Box::pin(refuse(&mut down, refusal)).await;
@@ -52,11 +57,15 @@ pub(crate) async fn serve<E: Exchanges>(exchanges: &E, settings: Arc<Settings>, 
             Next::Over => return,
         }
         first = false;
-        if !down.is_reusable() {
-            return Box::pin(close(&mut down)).await;
-        }
-        if !down.body_done() && !Box::pin(drain_body(&mut down)).await {
-            return Box::pin(close(&mut down)).await;
+        let lives = down.is_reusable()
+            && (down.body_done() || Box::pin(drain_body(&mut down)).await)
+            && std::future::poll_fn(|cx| down.poll_sent(cx)).await.is_ok();
+        if !lives {
+            if down.is_drained() {
+                down.meta.end(CloseReason::Drained);
+            }
+            let linger = down.may_get_more();
+            return Box::pin(close(&mut down, linger)).await;
         }
     }
 }
@@ -65,6 +74,7 @@ pub(crate) async fn serve<E: Exchanges>(exchanges: &E, settings: Arc<Settings>, 
 async fn next_request(down: &mut H1Down, first: bool) -> Next {
     let timeouts = &down.settings.timeouts;
     down.reading.arm(if first { timeouts.head } else { timeouts.keep_alive });
+    let since = clock::now();
     let mut progress = Progress::default();
     let mut begun = false;
     let mut draining = false;
@@ -73,14 +83,21 @@ async fn next_request(down: &mut H1Down, first: bool) -> Next {
             match WireHead::parse_request(bytes, &mut progress, &down.settings.limits) {
                 Ok(Parsed::Head(head, rest)) => {
                     down.carry = rest;
+                    if head.has_unknown_expectation() {
+                        return Next::Refused(Refusal::Expectation);
+                    }
                     return Next::Head(head);
                 }
                 Ok(Parsed::Partial(bytes)) => {
-                    down.carry = Some(bytes.settle());
-                    if !begun && !first {
-                        down.reading.arm(down.settings.timeouts.head);
+                    // The empty line that some clients send behind a body does not begin anything.
+                    if !begun && !matches!(&*bytes, b"\r" | b"\r\n") {
+                        begun = true;
+                        let waited = clock::now().saturating_duration_since(since);
+                        let spent = if first { waited } else { Duration::ZERO };
+                        let head = down.settings.timeouts.head;
+                        down.reading.arm(head.saturating_sub(spent));
                     }
-                    begun = true;
+                    down.carry = Some(bytes);
                 }
                 Err(error) => return Next::Refused(Refusal::Head(error)),
             }
@@ -90,7 +107,7 @@ async fn next_request(down: &mut H1Down, first: bool) -> Next {
         match event {
             Event::Bytes => {}
             Event::End(Ok(())) => {
-                down.meta.end(if first && idle {
+                down.meta.end(if first || begun {
                     CloseReason::PeerClosed
                 } else {
                     CloseReason::Done
@@ -98,8 +115,7 @@ async fn next_request(down: &mut H1Down, first: bool) -> Next {
                 return Next::Over;
             }
             Event::End(Err(error)) => {
-                let reset = error.kind() == io::ErrorKind::ConnectionReset;
-                down.meta.end(if reset { CloseReason::PeerReset } else { CloseReason::PeerClosed });
+                down.meta.end(broke(&error));
                 return Next::Over;
             }
             Event::Expired if begun => return Next::Refused(Refusal::Timeout),
@@ -109,7 +125,7 @@ async fn next_request(down: &mut H1Down, first: bool) -> Next {
                     (false, true) => CloseReason::HeadTimeout,
                     (false, false) => CloseReason::KeepAliveTimeout,
                 });
-                Box::pin(close(down)).await;
+                Box::pin(close(down, false)).await;
                 return Next::Over;
             }
         }
@@ -150,66 +166,89 @@ fn poll_event(
 
 /// Answers what could not be an exchange, and closes.
 async fn refuse(down: &mut H1Down, refusal: Refusal) {
-    down.close_after();
+    down.begin_refusal(down.settings.timeouts.linger);
     let answer = match refusal {
         Refusal::Head(HeadError::Tls) => Answer::text(400, "this port speaks HTTP without TLS\n"),
         refusal => Answer::status(refusal.status()),
     };
     // A client that is gone is not told.
     let _ = down.answer(&answer);
-    close(down).await;
+    let linger = !down.half_closed;
+    close(down, linger).await;
 }
 
 /// Reads what is left of a small body; says whether all of it has come.
 async fn drain_body(down: &mut H1Down) -> bool {
-    let mut drained = 0;
-    loop {
-        match std::future::poll_fn(|cx| down.poll_body(cx)).await {
-            Ok(Some(piece)) => drained += piece.len() as u64,
-            Ok(None) => return true,
-            Err(_) => return false,
-        }
-        if drained > DRAINED {
-            return false;
-        }
+    if down.has_much_left() {
+        return false;
     }
+    down.begin_drain();
+    let mut limit = Deadline::default();
+    limit.arm(DRAIN_TIME);
+    let mut drained = 0;
+    std::future::poll_fn(|cx| {
+        loop {
+            match down.poll_body(cx) {
+                Poll::Ready(Ok(Some(piece))) => {
+                    drained += piece.len() as u64;
+                    if drained > DRAINED {
+                        return Poll::Ready(false);
+                    }
+                }
+                Poll::Ready(Ok(None)) => return Poll::Ready(true),
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                Poll::Pending => return limit.poll_expired(cx).map(|()| false),
+            }
+        }
+    })
+    .await
 }
 
-/// Sends what is left, says that nothing more comes, and where the client may still be sending reads on for a moment: a
-/// close with unread bytes is a reset, which can take the answer away from the client.
+/// Sends what is left, says that nothing more comes, and where the client may still be sending (`linger`) reads on for a
+/// moment: a close with unread bytes is a reset, which can take the answer away from the client.
 ///
 /// RFC 9112, section 9.6: "the server first performs a half-close … then continues to read from the connection until it
 /// receives a corresponding close by the client".
-async fn close(down: &mut H1Down) {
-    if down.is_spoiled() {
-        down.io.reset_on_close();
-        return;
-    }
-    if std::future::poll_fn(|cx| down.poll_sent(cx)).await.is_err() {
-        return;
-    }
-    let may_send = down.is_answered()
-        && (!down.body_done() || down.carry.is_some() || down.meta.ended().is_some());
-    let mut linger = Deadline::default();
-    linger.arm(down.settings.timeouts.linger);
-    let shut = std::future::poll_fn(|cx| {
-        if linger.poll_expired(cx).is_ready() {
-            return Poll::Ready(false);
-        }
-        Pin::new(&mut down.io).poll_shutdown(cx).map(|done| done.is_ok())
-    });
-    if !shut.await || !may_send || down.half_closed {
-        return;
-    }
+async fn close(down: &mut H1Down, linger: bool) {
+    let mut patience = Deadline::default();
+    let (mut reading, mut writing) = (linger, true);
     std::future::poll_fn(|cx| {
-        loop {
+        // The answer was broken off, or cannot be brought to its end: dropping the connection says so.
+        if !patience.is_armed() {
+            if down.is_broken_off() || matches!(down.poll_sent(cx), Poll::Ready(Err(_))) {
+                return Poll::Ready(());
+            }
+            if !down.is_cut_short() {
+                patience.arm(down.settings.timeouts.linger);
+            }
+        }
+        if writing && patience.is_armed() {
+            match Pin::new(&mut down.io).poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => writing = false,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        // From the beginning: a client that sends before it reads would otherwise never get to the answer.
+        for left in (0..READS).rev() {
+            if !reading {
+                break;
+            }
             down.carry = None;
             match down.io.poll_fill(cx, &mut down.carry, Class::Block) {
                 Poll::Ready(Ok(n)) if n > 0 => {}
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return linger.poll_expired(cx),
+                Poll::Ready(_) => reading = false,
+                Poll::Pending => break,
+            }
+            if left == 0 {
+                cx.waker().wake_by_ref();
             }
         }
+        down.carry = None;
+        if !reading && !writing {
+            return Poll::Ready(());
+        }
+        patience.poll_expired(cx)
     })
     .await;
 }

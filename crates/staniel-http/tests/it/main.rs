@@ -8,7 +8,10 @@
     reason = "tests; what they share is not in test functions"
 )]
 
+mod client;
 mod corpus;
 mod differential;
 mod nginx;
 mod reference;
+mod server;
+mod support;
