@@ -102,17 +102,24 @@ impl Handle {
         Self(Some(socket.as_raw_fd()))
     }
 
-    /// Ends both directions now: pending reads and writes wake up.
+    /// Breaks the connection now: the peer gets a reset, so that it cannot take what it got for all of it, and pending reads
+    /// and writes of ours fail.
     #[expect(
         unsafe_code,
         reason = "the socket is owned elsewhere; rustix wants a borrow of the owner"
     )]
-    pub(crate) fn shut_down(&self) {
+    pub(crate) fn cut_off(&self) {
         let Some(fd) = self.0 else { return };
-        // SAFETY: `shutdown` takes any number; that it is still ours holds because the owner calls `forget` under the
-        // lock around this handle before it closes the descriptor.
+        // connect(2): "Some protocol sockets (e.g., TCP sockets …) may dissolve the association by connecting to an address
+        // with the sa_family member of sockaddr set to AF_UNSPEC".
+        let nowhere =
+            libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+        let len = size_of::<libc::sockaddr>() as libc::socklen_t;
+        // SAFETY: `connect` reads `len` bytes of a `sockaddr` that lives as long as the call, and takes any number as the
+        // descriptor; that it is still ours holds because the owner calls `forget` under the lock around this handle
+        // before it closes.
         unsafe {
-            libc::shutdown(fd, libc::SHUT_RDWR);
+            libc::connect(fd, &raw const nowhere, len);
         }
     }
 
@@ -162,12 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn shutting_a_handle_down_wakes_the_reader() {
+    fn cutting_a_connection_off_resets_both_ends() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let handle = Handle::of(&client);
-        let reader = std::thread::spawn(move || io::Read::read(&mut client, &mut [0; 8]).unwrap());
-        handle.shut_down();
-        assert_eq!(reader.join().unwrap(), 0);
+        let (mut peer, _) = listener.accept().unwrap();
+        handle.cut_off();
+        let ours = io::Read::read(&mut client, &mut [0; 8]).map_err(|e| e.kind());
+        assert_eq!(ours, Err(io::ErrorKind::ConnectionReset));
+        let heard = io::Read::read(&mut peer, &mut [0; 8]).map_err(|e| e.kind());
+        assert_eq!(heard, Err(io::ErrorKind::ConnectionReset));
     }
 }

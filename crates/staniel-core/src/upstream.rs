@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
 
 use crate::connect::{ConnectError, Target};
 use crate::transport::udp::{Batch, DatagramSocket};
@@ -90,7 +91,7 @@ impl UdpUpstream {
     ///
     /// Nothing is lost.
     pub async fn recv(&self) -> io::Result<Bytes> {
-        std::future::poll_fn(|cx| {
+        let datagram = std::future::poll_fn(|cx| {
             let mut received = self.received.lock();
             loop {
                 if let Some(datagram) = received.waiting.pop() {
@@ -102,7 +103,16 @@ impl UdpUpstream {
                 }))?;
                 waiting.reverse();
             }
-        })
-        .await
+        });
+        // That nobody is there is no datagram: the kernel tells of it as an error of the socket alone.
+        let broken = self.socket.socket.async_io(Interest::ERROR, || {
+            let error = self.socket.socket.take_error()?;
+            Err(error.unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
+        });
+        tokio::select! {
+            biased;
+            datagram = datagram => datagram,
+            error = broken => error,
+        }
     }
 }

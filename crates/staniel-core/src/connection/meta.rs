@@ -185,7 +185,7 @@ impl ConnMeta {
     pub(crate) fn cut_off(&self, why: CloseReason) -> bool {
         self.end(why);
         let mut kill = self.0.kill.lock();
-        kill.socket.shut_down();
+        kill.socket.cut_off();
         if let Some(task) = &kill.task {
             task.abort();
         }
@@ -230,7 +230,7 @@ impl ConnMeta {
         let mut kill = self.0.kill.lock();
         kill.socket = socket;
         if kill.done {
-            kill.socket.shut_down();
+            kill.socket.cut_off();
         }
     }
 
