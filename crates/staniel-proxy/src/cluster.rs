@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -39,6 +39,8 @@ pub(crate) struct Destination {
     pub(crate) pool: Pool<H1Client>,
     connector: TcpConnector,
     in_flight: AtomicUsize,
+    /// No configuration that runs has it any more; what is under way on it finishes.
+    retired: AtomicBool,
     resolved: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
 }
 
@@ -177,8 +179,24 @@ impl Destination {
                 ..TcpConnector::default()
             },
             in_flight: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
             resolved: Mutex::new(None),
         }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(crate) fn keep(&self, up: H1Client) {
+        self.pool.put(up);
+        // Behind the put, so that of two threads here and in `retire` one sees the other.
+        if self.retired.load(Ordering::SeqCst) {
+            self.pool.clear();
+        }
+    }
+
+    /// Keeps no connection from now on.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.pool.clear();
     }
 
     /// Opens a connection. A name is looked up only when what is known of it is old; if it then does not resolve any more,

@@ -22,7 +22,7 @@ use crate::cluster::Destination;
 use crate::compile::compile;
 use crate::http::HttpProxy;
 use crate::log::{AccessLog, Writer};
-use crate::snapshot::{Forward, Snapshot, endpoint_name};
+use crate::snapshot::{Forward, HttpListener, Snapshot, endpoint_name};
 use crate::stats::Stats;
 use crate::tcp::TcpProxy;
 use crate::udp::UdpProxy;
@@ -65,8 +65,24 @@ type Read = Box<dyn Fn() -> Result<Config, BoxError> + Send + Sync>;
 
 struct Running {
     config: Config,
-    /// What is served on the endpoints of a listener, beside the words it was made from.
-    served: HashMap<EndpointName, (Listen, Duration, Served)>,
+    served: HashMap<EndpointName, Serving>,
+}
+
+/// What is served on an endpoint, beside the words it was made from.
+#[derive(Clone)]
+struct Serving {
+    listen: Listen,
+    drain_idle: Duration,
+    served: Served,
+    now: Now,
+}
+
+/// What the handlers of an endpoint go by, and a reload replaces. It is theirs as long as the endpoint has its name: the
+/// last connections of one that was removed go by what it was.
+#[derive(Clone)]
+enum Now {
+    Http(Arc<ArcSwap<HttpListener>>),
+    Forward(Arc<ArcSwap<Forward>>),
 }
 
 /// What handlers share.
@@ -98,11 +114,12 @@ impl Proxy {
     /// A proxy that will run by `config`.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let stats = Stats::new();
         Self(Arc::new(Inner {
             shared: Arc::new(Shared {
                 snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
-                log: AccessLog::new(),
-                stats: Stats::new(),
+                log: AccessLog::new(stats.records_lost.clone()),
+                stats,
             }),
             running: Mutex::new(Running { config, served: HashMap::new() }),
             make_reload: Mutex::new(None),
@@ -146,15 +163,20 @@ impl Proxy {
         let snapshot = Arc::new(compile(&config, &old));
         let (mut plan, mut served) = (Plan::default(), HashMap::new());
         for listen in &config.listeners {
-            for (bind, what) in self.endpoints(listen, config.server.drain_idle) {
-                let name = what.0.clone();
-                plan = plan.bind(bind.name(name.clone()), what.1.clone());
-                served.insert(name, (listen.clone(), config.server.drain_idle, what.1));
+            for (name, bind, serving) in self.endpoints(listen, config.server.drain_idle, &snapshot)
+            {
+                plan = plan.bind(bind.name(name.clone()), serving.served.clone());
+                served.insert(name, serving);
             }
         }
         let publish = {
             let (slot, snapshot) = (shared.snapshot.clone(), snapshot.clone());
-            move || slot.store(snapshot)
+            let all: Vec<_> =
+                served.iter().map(|(name, it)| (name.clone(), it.now.clone())).collect();
+            move || {
+                all.iter().for_each(|(name, now)| now.publish(name, &snapshot));
+                slot.store(snapshot);
+            }
         };
         // What else can fail: a file that cannot be opened leaves everything as it was, too.
         let writer =
@@ -180,11 +202,7 @@ impl Proxy {
                     cluster.destinations.iter().any(|it| Arc::ptr_eq(it, destination))
                 })
             };
-            cluster
-                .destinations
-                .iter()
-                .filter(gone)
-                .for_each(|destination| destination.pool.clear());
+            cluster.destinations.iter().filter(gone).for_each(|destination| destination.retire());
         }
         if old.generation > 0 {
             let names = |names: &[EndpointName]| {
@@ -210,51 +228,94 @@ impl Proxy {
         &self,
         listen: &Listen,
         drain_idle: Duration,
-    ) -> Vec<(Bind, (EndpointName, Served))> {
+        snapshot: &Snapshot,
+    ) -> Vec<(EndpointName, Bind, Serving)> {
         let running = self.0.running.lock();
-        let serve = |name: EndpointName, make: &dyn Fn() -> Served| {
-            let kept = running
-                .served
-                .get(&name)
-                .filter(|(old, idle, _)| old == listen && *idle == drain_idle);
-            let served = kept.map_or_else(make, |(_, _, served)| served.clone());
-            (name, served)
-        };
         let shared = &self.0.shared;
+        let serve = |name: &EndpointName, is_udp: bool| {
+            let old = running.served.get(name);
+            let now = Now::of(name, old, snapshot)?;
+            let same = |old: &&Serving| {
+                old.listen == *listen && old.drain_idle == drain_idle && old.now.is(&now)
+            };
+            let served = match (old.filter(same), &now) {
+                (Some(old), _) => old.served.clone(),
+                (None, Now::Http(listener)) => {
+                    http_of(listen, drain_idle, shared, listener).into_served()
+                }
+                (None, Now::Forward(forward)) => {
+                    let (shared, forward) = (shared.clone(), forward.clone());
+                    match is_udp {
+                        true => sessions(UdpProxy { shared, forward }),
+                        false => TcpProxy { shared, forward }.into_served(),
+                    }
+                }
+            };
+            Some(Serving { listen: listen.clone(), drain_idle, served, now })
+        };
         let limits =
             ConnLimits { max: listen.limits.max_connections.get(), ..ConnLimits::default() };
-        match &listen.traffic {
-            Traffic::Http => {
-                let name = endpoint_name(&listen.name.value, false);
-                let served = serve(name, &|| http_of(listen, drain_idle, shared).into_served());
-                vec![(bind(listen, Endpoint::Tcp).limits(limits), served)]
-            }
-            Traffic::Forward { tcp, udp, .. } => {
-                let mut all = Vec::new();
-                if *tcp {
-                    let name = endpoint_name(&listen.name.value, false);
-                    let served = serve(name, &|| TcpProxy { shared: shared.clone() }.into_served());
-                    all.push((bind(listen, Endpoint::Tcp).limits(limits), served));
-                }
-                if *udp {
-                    let name = endpoint_name(&listen.name.value, *tcp);
-                    let served = serve(name, &|| sessions(UdpProxy { shared: shared.clone() }));
-                    let options = UdpOptions {
-                        max_sessions: match listen.limits.max_sessions {
-                            Auto::Set(n) => n,
-                            // A session owns a socket.
-                            Auto::Auto => (descriptor_limit() / 10).max(1),
-                        },
-                        session_idle: listen.timeouts.session_idle,
-                        session_queue: listen.limits.session_queue,
-                        drain_idle,
-                    };
-                    all.push((bind(listen, Endpoint::Udp).udp(options), served));
-                }
-                all
-            }
+        let (tcp, udp) = match &listen.traffic {
+            Traffic::Http => (true, false),
+            Traffic::Forward { tcp, udp, .. } => (*tcp, *udp),
             // The configuration refuses what this version cannot do.
-            _ => Vec::new(),
+            _ => (false, false),
+        };
+        let mut all = Vec::new();
+        if tcp {
+            let name = endpoint_name(&listen.name.value, false);
+            let bind = bind(listen, Endpoint::Tcp).limits(limits);
+            all.extend(serve(&name, false).map(|serving| (name, bind, serving)));
+        }
+        if udp {
+            let name = endpoint_name(&listen.name.value, tcp);
+            let options = UdpOptions {
+                max_sessions: match listen.limits.max_sessions {
+                    Auto::Set(n) => n,
+                    // A session owns a socket.
+                    Auto::Auto => (descriptor_limit() / 10).max(1),
+                },
+                session_idle: listen.timeouts.session_idle,
+                session_queue: listen.limits.session_queue,
+                drain_idle,
+            };
+            let bind = bind(listen, Endpoint::Udp).udp(options);
+            all.extend(serve(&name, true).map(|serving| (name, bind, serving)));
+        }
+        all
+    }
+}
+
+// === impl Now ===
+
+impl Now {
+    /// That of an endpoint which is there already and stays of its kind, or a new one.
+    fn of(name: &EndpointName, old: Option<&Serving>, snapshot: &Snapshot) -> Option<Self> {
+        match (old.map(|old| &old.now), snapshot.http.get(name), snapshot.forward.get(name)) {
+            (Some(Self::Http(now)), Some(_), _) => Some(Self::Http(now.clone())),
+            (Some(Self::Forward(now)), _, Some(_)) => Some(Self::Forward(now.clone())),
+            (_, Some(http), _) => Some(Self::Http(Arc::new(ArcSwap::new(http.clone())))),
+            (_, _, Some(forward)) => Some(Self::Forward(Arc::new(ArcSwap::new(forward.clone())))),
+            (_, None, None) => None,
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Http(a), Self::Http(b)) => Arc::ptr_eq(a, b),
+            (Self::Forward(a), Self::Forward(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    fn publish(&self, name: &EndpointName, snapshot: &Snapshot) {
+        match self {
+            Self::Http(now) => {
+                snapshot.http.get(name).into_iter().for_each(|http| now.store(http.clone()));
+            }
+            Self::Forward(now) => {
+                snapshot.forward.get(name).into_iter().for_each(|it| now.store(it.clone()));
+            }
         }
     }
 }
@@ -342,6 +403,7 @@ fn http_of(
     listen: &Listen,
     drain_idle: Duration,
     shared: &Arc<Shared>,
+    listener: &Arc<ArcSwap<HttpListener>>,
 ) -> staniel_http::Http<HttpProxy> {
     let mut limits = h1::Limits::default();
     // The configuration allows no more than fits.
@@ -355,7 +417,9 @@ fn http_of(
         drain_idle,
         ..HttpTimeouts::default()
     };
-    http(HttpProxy { shared: shared.clone() }).limits(limits).timeouts(timeouts)
+    http(HttpProxy { shared: shared.clone(), listener: listener.clone() })
+        .limits(limits)
+        .timeouts(timeouts)
 }
 
 fn bound_addresses(config: &Config, tm: &TransportManager) -> Vec<(ListenerName, Vec<Endpoint>)> {
@@ -424,11 +488,6 @@ impl fmt::Display for Counted {
 // === impl Shared ===
 
 impl Shared {
-    /// Where the connections of a listener go.
-    pub(crate) fn forward(&self, listener: &EndpointName) -> Option<Arc<Forward>> {
-        self.snapshot.load().forward.get(listener).cloned()
-    }
-
     /// Runs `f` on the kept connections of every destination.
     fn pools(&self, f: impl Fn(&Pool<H1Client>)) {
         for cluster in self.snapshot.load_full().clusters.values() {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::Cache;
-use staniel_core::{ConnMeta, Deadline, EndpointName};
+use arc_swap::ArcSwap;
+use staniel_core::{ConnMeta, ConnStats, Deadline, EndpointName};
 use staniel_http::h1::{Known, TargetForm, WireHead};
 use staniel_http::host;
 use staniel_http::path::normalise;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::handler::Shared;
 use crate::log::{Facts, Kind, Text};
 use crate::outcome::RequestEnd;
-use crate::snapshot::{HttpListener, Route, Snapshot};
+use crate::snapshot::{HttpListener, Route};
 
 mod forward;
 mod policy;
@@ -23,14 +23,13 @@ mod policy;
 #[derive(Debug)]
 pub(crate) struct HttpProxy {
     pub(crate) shared: Arc<Shared>,
+    /// The listener as it is now. Nothing of it is held between two requests, so that an idle connection keeps no routes
+    /// and clusters of yesterday alive; a listener that was removed stays here for its last connections.
+    pub(crate) listener: Arc<ArcSwap<HttpListener>>,
 }
 
 /// What is kept from one request of a connection to the next.
 pub(crate) struct Session {
-    snapshot: Cache<Arc<arc_swap::ArcSwap<Snapshot>>, Arc<Snapshot>>,
-    generation: u64,
-    /// The listener by that snapshot; by the last one that knew it, if it was removed.
-    listener: Option<Arc<HttpListener>>,
     /// Waiting for upstreams.
     deadline: Deadline,
     /// `X-Forwarded-For` as text: made once for the connection.
@@ -53,8 +52,17 @@ pub(crate) struct Exchange<'a, D: Downstream> {
     connect: Option<Duration>,
     response: Option<Duration>,
     end: Option<RequestEnd>,
-    /// What was asked for, before it is replaced by what the destination is asked for; kept only for the log.
-    host: Vec<u8>,
+    tunnel: Option<Tunnel>,
+}
+
+/// What went through the connection after it had changed its protocol.
+enum Tunnel {
+    /// It goes on; so much had gone through the connection before.
+    Open(ConnStats),
+    Over {
+        read: u64,
+        written: u64,
+    },
 }
 
 impl Exchanges for HttpProxy {
@@ -63,9 +71,6 @@ impl Exchanges for HttpProxy {
     fn session(&self, meta: &ConnMeta) -> Session {
         let client = meta.client();
         Session {
-            snapshot: Cache::new(self.shared.snapshot.clone()),
-            generation: 0,
-            listener: None,
             deadline: Deadline::default(),
             client: client.as_ip().map_or_else(|| client.to_string(), |addr| addr.ip().to_string()),
             endpoint: meta.endpoint().clone(),
@@ -73,20 +78,18 @@ impl Exchanges for HttpProxy {
     }
 
     async fn exchange<D: Downstream>(&self, session: &mut Session, head: WireHead, down: &mut D) {
-        session.refresh();
-        let Session { listener, deadline, client, endpoint, .. } = session;
+        let Session { deadline, client, endpoint } = session;
         let mut exchange = Exchange::new(&self.shared, endpoint, head, down);
-        let Some(listener) = listener else { return exchange.answer(RequestEnd::NoRoute) };
-        let route = match exchange.route(listener) {
-            Ok(route) => route,
-            Err(end) => return exchange.answer(end),
+        let begun = {
+            let listener = self.listener.load();
+            exchange.begin(&listener, client).map(|route| (route, listener.tunnel_idle))
         };
-        exchange.allow(&route, listener.min_rate);
-        if let Err(end) = exchange.prepare(listener, client) {
-            return exchange.answer(end);
+        match begun {
+            Ok((route, tunnel_idle)) => {
+                forward::forward(&mut exchange, &route, tunnel_idle, deadline).await;
+            }
+            Err(end) => exchange.answer(end),
         }
-        exchange.route = Some(route.clone());
-        forward::forward(&mut exchange, &route, listener, deadline).await;
     }
 
     fn refused(&self, session: &mut Session, meta: &ConnMeta, refusal: Refusal) {
@@ -122,21 +125,6 @@ impl Exchanges for HttpProxy {
     }
 }
 
-// === impl Session ===
-
-impl Session {
-    /// Goes on with the newest snapshot.
-    fn refresh(&mut self) {
-        let snapshot = self.snapshot.load();
-        if snapshot.generation != self.generation {
-            self.generation = snapshot.generation;
-            if let Some(listener) = snapshot.http.get(&self.endpoint) {
-                self.listener = Some(listener.clone());
-            }
-        }
-    }
-}
-
 // === impl Exchange ===
 
 impl<'a, D: Downstream> Exchange<'a, D> {
@@ -160,8 +148,17 @@ impl<'a, D: Downstream> Exchange<'a, D> {
             connect: None,
             response: None,
             end: None,
-            host: Vec::new(),
+            tunnel: None,
         }
+    }
+
+    /// Everything before somebody is asked.
+    fn begin(&mut self, listener: &HttpListener, client: &str) -> Result<Arc<Route>, RequestEnd> {
+        let route = self.route(listener)?;
+        self.allow(&route, listener.min_rate);
+        self.prepare(listener, client)?;
+        self.route = Some(route.clone());
+        Ok(route)
     }
 
     /// Finds the route, and makes the target one that means the same to everybody behind us.
@@ -227,7 +224,11 @@ impl<'a, D: Downstream> Exchange<'a, D> {
         // Where the next request of such a client begins is not known, or not worth waiting for.
         if matches!(
             end,
-            RequestEnd::ClientProtocolError | RequestEnd::ClientTooSlow | RequestEnd::LimitBody
+            RequestEnd::ClientProtocolError
+                | RequestEnd::ClientTooSlow
+                | RequestEnd::LimitBody
+                // Behind a CONNECT that was refused may come what was meant for a tunnel.
+                | RequestEnd::MethodNotAllowed
         ) {
             self.down.close_after();
         }
@@ -257,8 +258,18 @@ impl<D: Downstream> Drop for Exchange<'_, D> {
         if !self.shared.log.is_on() {
             return;
         }
-        let (bytes_in, bytes_out) = self.down.bytes();
+        let (mut bytes_in, mut bytes_out) = self.down.bytes();
         let meta = self.down.meta();
+        let (read, written) = match &self.tunnel {
+            None => (0, 0),
+            Some(Tunnel::Over { read, written }) => (*read, *written),
+            Some(Tunnel::Open(before)) => {
+                let now = meta.stats();
+                (now.read - before.read, now.written - before.written)
+            }
+        };
+        bytes_in += read;
+        bytes_out += written;
         let facts = Facts {
             kind: Kind::Http,
             since: self.since,
@@ -292,7 +303,7 @@ impl<D: Downstream> Drop for Exchange<'_, D> {
                     self.destination.as_ref().map_or("", |it| it.authority.as_str()).as_bytes(),
                 ),
                 (Text::Method, self.head.method()),
-                (Text::Host, &self.host),
+                (Text::Host, self.head.get(Known::Host).unwrap_or_default()),
                 (Text::Path, parts.path),
                 (Text::Query, parts.query.unwrap_or_default()),
                 (Text::UserAgent, self.head.get(Known::UserAgent).unwrap_or_default()),

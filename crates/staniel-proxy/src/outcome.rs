@@ -2,7 +2,7 @@
 
 use staniel_core::{CloseReason, ConnMeta, EndBy};
 use staniel_http::DownError;
-use staniel_http::h1::UpstreamError;
+use staniel_http::h1::{BodyError, UpstreamError};
 
 /// Why a request ended: one word in the log (`end`), one label in the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,6 +155,8 @@ impl RequestEnd {
 
     pub(crate) const fn of_client(error: &DownError) -> Self {
         match error {
+            // Most of those who stop in the middle have gone; a broken rule is no news of them.
+            DownError::Body(BodyError::Truncated) => Self::ClientClosed,
             DownError::Body(_) => Self::ClientProtocolError,
             DownError::TooLarge => Self::LimitBody,
             DownError::SendsTooSlowly | DownError::ReadsTooSlowly => Self::ClientTooSlow,

@@ -1,6 +1,8 @@
 //! Counts of what happened.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use staniel_core::PerWorker;
 
@@ -10,6 +12,8 @@ use crate::outcome::RequestEnd;
 #[derive(Debug)]
 pub struct Stats {
     workers: PerWorker<Counts>,
+    /// Shared with the access log.
+    pub(crate) records_lost: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -22,7 +26,7 @@ struct Counts {
 
 impl Stats {
     pub(crate) fn new() -> Self {
-        Self { workers: PerWorker::new(Counts::default) }
+        Self { workers: PerWorker::new(Counts::default), records_lost: Arc::default() }
     }
 
     pub(crate) fn ended(&self, end: RequestEnd) {
@@ -44,6 +48,12 @@ impl Stats {
             all.iter_mut().zip(counts.requests).for_each(|((_, sum), count)| *sum += count);
         }
         all.to_vec()
+    }
+
+    /// Records of the access log that were lost: there was no room for them, or they could not be written.
+    #[must_use]
+    pub fn records_lost(&self) -> u64 {
+        self.records_lost.load(Ordering::Relaxed)
     }
 
     /// Messages that broke the rules of their protocol, by what was wrong.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use staniel_core::{
     CloseReason, ConnectError, Connection, Handler, RelayOptions, Result, relay_with,
 };
@@ -9,21 +10,21 @@ use staniel_core::{
 use crate::cluster::{InFlight, Tried};
 use crate::handler::Shared;
 use crate::log::{Kind, SessionRecord};
+use crate::snapshot::Forward;
 
 /// Carries the connections of one listener to its cluster.
 #[derive(Debug)]
 pub(crate) struct TcpProxy {
     pub(crate) shared: Arc<Shared>,
+    /// Where its connections go now.
+    pub(crate) forward: Arc<ArcSwap<Forward>>,
 }
 
 impl Handler<Connection> for TcpProxy {
     async fn call(&self, conn: Connection) -> Result {
         let mut record = SessionRecord::new(&self.shared, Kind::Tcp, conn.meta().clone());
         // What the connection begins with, it keeps.
-        let Some(forward) = self.shared.forward(conn.meta().endpoint()) else {
-            conn.meta().end(CloseReason::NoDestination);
-            return Ok(());
-        };
+        let forward = self.forward.load_full();
         record.cluster = Some(forward.cluster.clone());
         let mut tried = Tried::default();
         let mut retries = 0;

@@ -2,26 +2,28 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use staniel_core::{CloseReason, Handler, Result, UdpConnector, UdpSession};
 
 use crate::cluster::Tried;
 use crate::handler::Shared;
 use crate::log::{Kind, SessionRecord};
+use crate::snapshot::Forward;
 
 /// Carries the sessions of one listener to its cluster.
 #[derive(Debug)]
 pub(crate) struct UdpProxy {
     pub(crate) shared: Arc<Shared>,
+    /// Where its sessions go now.
+    pub(crate) forward: Arc<ArcSwap<Forward>>,
 }
 
 impl Handler<UdpSession> for UdpProxy {
     async fn call(&self, mut session: UdpSession) -> Result {
         let mut record = SessionRecord::new(&self.shared, Kind::Udp, session.meta().clone());
-        let picked = self.shared.forward(session.meta().endpoint()).and_then(|forward| {
-            record.cluster = Some(forward.cluster.clone());
-            forward.cluster.pick(&mut Tried::default())
-        });
-        let Some(picked) = picked else {
+        let cluster = self.forward.load().cluster.clone();
+        record.cluster = Some(cluster.clone());
+        let Some(picked) = cluster.pick(&mut Tried::default()) else {
             session.meta().end(CloseReason::NoDestination);
             return Ok(());
         };

@@ -8,12 +8,12 @@ use staniel_core::{ConnectError, Connection, Deadline, RelayOptions, relay_with}
 use staniel_http::h1::{Framing, H1Client, Limits, UpstreamError, WireHead};
 use staniel_http::{DownError, Downstream};
 
-use super::Exchange;
 use super::policy::Upgrade;
+use super::{Exchange, Tunnel};
 use crate::cluster::{Cluster, Destination, InFlight, Tried};
 use crate::handler::Shared;
 use crate::outcome::RequestEnd;
-use crate::snapshot::{HttpListener, Route};
+use crate::snapshot::Route;
 
 /// An attempt failed.
 struct Fault {
@@ -35,7 +35,7 @@ enum Retry {
 pub(super) async fn forward<D: Downstream>(
     exchange: &mut Exchange<'_, D>,
     route: &Route,
-    listener: &HttpListener,
+    tunnel_idle: Option<Duration>,
     deadline: &mut Deadline,
 ) {
     if let (Framing::Length(length), Some(max)) = (exchange.down.body_framing(), route.max_body)
@@ -51,6 +51,8 @@ pub(super) async fn forward<D: Downstream>(
     let upgrade = exchange.upgrade();
     let cluster = &*route.cluster;
     let (mut tried, mut last) = (Tried::default(), RequestEnd::NoDestination);
+    // What the end of a kept connection costs is none of them: the destination was not tried before.
+    let mut retries = 0;
     loop {
         let Some(picked) = cluster.pick(&mut tried) else { return exchange.answer(last) };
         exchange.destination = Some(picked.destination.clone());
@@ -70,7 +72,7 @@ pub(super) async fn forward<D: Downstream>(
             {
                 Ok(Answered::Forwarded) => return,
                 Ok(Answered::Upgraded(upstream)) => {
-                    return Box::pin(tunnel(exchange, upstream, listener, picked)).await;
+                    return Box::pin(tunnel(exchange, upstream, tunnel_idle, picked)).await;
                 }
                 // Only the kept connection was at fault: the same destination once more.
                 Err(Fault { retry: Retry::Fresh, .. }) if !fresh => fresh = true,
@@ -79,11 +81,11 @@ pub(super) async fn forward<D: Downstream>(
             exchange.retries = exchange.retries.saturating_add(1);
         };
         last = fault.end;
-        let may_retry =
-            fault.retry == Retry::Elsewhere && u32::from(exchange.retries) < cluster.config.retries;
+        let may_retry = fault.retry == Retry::Elsewhere && retries < cluster.config.retries;
         if !may_retry || !cluster.has_more(tried) {
             return exchange.answer(fault.end);
         }
+        retries += 1;
         exchange.retries = exchange.retries.saturating_add(1);
     }
 }
@@ -150,10 +152,8 @@ async fn attempt<D: Downstream>(
                         .upgrade()
                         .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
                 if !asked {
-                    return Err(Fault {
-                        end: RequestEnd::DestinationProtocolError,
-                        retry: Retry::Never,
-                    });
+                    let end = exchange.upstream_failed(&UpstreamError::Unasked);
+                    return Err(Fault { end, retry: Retry::Never });
                 }
                 exchange.response = Some(exchange.begin.elapsed());
                 return Ok(Answered::Upgraded(Box::new((up, head))));
@@ -207,11 +207,11 @@ fn fault<D: Downstream>(
     exchange: &Exchange<'_, D>,
     upload: &Upload,
 ) -> Fault {
-    let end = RequestEnd::of_upstream(error);
-    if end == RequestEnd::DestinationProtocolError {
-        exchange.shared.stats.violated("upstream");
-    }
-    let gone = matches!(error, UpstreamError::Closed | UpstreamError::Io(_)) && !up.heard_any();
+    let end = exchange.upstream_failed(error);
+    // A kept connection that spoke before it was asked is as dead as one that closed.
+    let unasked = !up.wrote_any() && up.is_reused();
+    let gone =
+        unasked || matches!(error, UpstreamError::Closed | UpstreamError::Io(_)) && !up.heard_any();
     let safe = is_idempotent(exchange.head.method()) || !up.wrote_any();
     // What of the body went past us cannot be sent again.
     let whole = !upload.taken_more;
@@ -278,7 +278,7 @@ fn poll_answer<D: Downstream>(
     if let Poll::Ready(head) = up.poll_head(cx, &Limits::default()) {
         return Poll::Ready(head.map_err(Heard::Upstream));
     }
-    if upload.done
+    if (upload.done || upload.failed)
         && let Poll::Ready(error) = exchange.down.poll_gone(cx)
     {
         return Poll::Ready(Err(Heard::Client(error)));
@@ -316,8 +316,11 @@ fn poll_upload<D: Downstream>(
     if upload.failed {
         return Ok(progress);
     }
+    let written = up.meta().stats().written;
     loop {
         match up.poll_sent(cx) {
+            // A part of a piece is progress, too.
+            Poll::Pending if up.meta().stats().written > written => return Ok(Progress::Moved),
             Poll::Pending => return Ok(progress),
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => {
@@ -330,8 +333,14 @@ fn poll_upload<D: Downstream>(
             return Ok(progress);
         }
         match down.poll_body(cx) {
+            // The word to go on has to come from the upstream.
+            Poll::Pending if down.waits_for_continue() => return Ok(Progress::Upstream),
             Poll::Pending => return Ok(Progress::Client),
-            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Ready(Err(error)) => {
+                // What comes behind is no body any more.
+                upload.failed = true;
+                return Err(error);
+            }
             Poll::Ready(Ok(None)) => upload.done = true,
             Poll::Ready(Ok(Some(piece))) => {
                 upload.taken_more = true;
@@ -361,7 +370,10 @@ async fn respond<D: Downstream>(
     let form = exchange.down.form(framing);
     let responded = match up.first(&head, form) {
         Ok(first) => exchange.down.respond(&head, framing, &first),
-        Err(error) => return exchange.answer(RequestEnd::of_upstream(&error)),
+        Err(error) => {
+            let end = exchange.upstream_failed(&error);
+            return exchange.answer(end);
+        }
     };
     drop(head);
     if let Err(error) = responded {
@@ -369,8 +381,17 @@ async fn respond<D: Downstream>(
     }
     watch.limit = route.idle;
     let pumped = std::future::poll_fn(|cx| {
-        // A client that breaks its request off still gets what it was promised, as long as it takes it.
-        let _ = poll_upload(exchange.down, &mut up, &mut upload, cx);
+        let uploading = poll_upload(exchange.down, &mut up, &mut upload, cx);
+        match uploading {
+            // A body that moves the other way is no silence, nor is waiting for the client.
+            Ok(Progress::Moved | Progress::Client) => watch.running = false,
+            Ok(Progress::Upstream) => {}
+            Err(DownError::Gone(error)) => {
+                return Poll::Ready(Err(RequestEnd::of_client(&DownError::Gone(error))));
+            }
+            // A client that breaks its request off still gets what it was promised, as long as it takes it.
+            Err(_) => {}
+        }
         loop {
             match exchange.down.poll_sent(cx) {
                 Poll::Pending => {
@@ -385,10 +406,19 @@ async fn respond<D: Downstream>(
             }
             match up.poll_body(cx, form) {
                 Poll::Pending => {
+                    // Of an answer that comes now and then (events), the client may have had enough.
+                    if (upload.done || upload.failed)
+                        && let Poll::Ready(error) = exchange.down.poll_gone(cx)
+                    {
+                        return Poll::Ready(Err(RequestEnd::of_client(&error)));
+                    }
+                    if matches!(uploading, Ok(Progress::Client)) {
+                        return Poll::Pending;
+                    }
                     return watch.poll(cx).map(|()| Err(RequestEnd::DestinationTimeout));
                 }
                 Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(RequestEnd::of_upstream(&error)));
+                    return Poll::Ready(Err(exchange.upstream_failed(&error)));
                 }
                 Poll::Ready(Ok(Some(piece))) => {
                     watch.running = false;
@@ -415,7 +445,7 @@ async fn respond<D: Downstream>(
             exchange.end = Some(RequestEnd::Ok);
             // What is still being sent goes out by the server's own care; a slow client does not hold the upstream.
             if let Some(up) = up.reuse(upload.done && !upload.failed) {
-                destination.pool.put(up);
+                destination.keep(up);
             }
         }
         Err(end) => {
@@ -429,7 +459,7 @@ async fn respond<D: Downstream>(
 async fn tunnel<D: Downstream>(
     exchange: &mut Exchange<'_, D>,
     upgraded: Box<(H1Client, WireHead)>,
-    listener: &HttpListener,
+    idle: Option<Duration>,
     _in_flight: InFlight,
 ) {
     exchange.status = 101;
@@ -442,19 +472,30 @@ async fn tunnel<D: Downstream>(
     if let Err(error) = std::future::poll_fn(|cx| exchange.down.poll_sent(cx)).await {
         return exchange.fail(&error);
     }
-    exchange.end = Some(RequestEnd::Upgraded);
     let Some(client) = exchange.down.upgrade() else { return };
-    let options = RelayOptions { idle: listener.tunnel_idle, ..RelayOptions::default() };
-    relay_with(client, upstream, options).await;
+    exchange.end = Some(RequestEnd::Upgraded);
+    exchange.tunnel = Some(Tunnel::Open(client.meta().stats()));
+    let options = RelayOptions { idle, ..RelayOptions::default() };
+    let relayed = relay_with(client, upstream, options).await;
+    exchange.tunnel = Some(Tunnel::Over { read: relayed.up, written: relayed.down });
 }
 
 impl<D: Downstream> Exchange<'_, D> {
+    /// The upstream's half failed: how the request ends by that.
+    fn upstream_failed(&self, error: &UpstreamError) -> RequestEnd {
+        let end = RequestEnd::of_upstream(error);
+        if end == RequestEnd::DestinationProtocolError {
+            self.shared.stats.violated("upstream");
+        }
+        end
+    }
+
     /// The client's half failed: answers if that is still possible.
     fn fail(&mut self, error: &DownError) {
-        if let DownError::Body(error) = error {
+        let end = RequestEnd::of_client(error);
+        if let (DownError::Body(error), RequestEnd::ClientProtocolError) = (error, end) {
             self.shared.stats.violated(error.kind());
         }
-        let end = RequestEnd::of_client(error);
         if end == RequestEnd::ClientClosed {
             self.end = Some(end);
             self.down.spoil();

@@ -37,14 +37,6 @@ impl<D: Downstream> Exchange<'_, D> {
             && self.down.meta().peer().as_ip().is_some_and(|peer| {
                 listener.trusted.iter().any(|network| network.contains(peer.ip()))
             });
-        // RFC 9110, section 10.1.1: "A server that receives an Expect field value containing a member other than
-        // 100-continue MAY respond with a 417"; what we do not know, we cannot promise for the upstream.
-        if self.head.has_unknown_expectation() {
-            return Err(RequestEnd::ClientProtocolError);
-        }
-        if self.shared.log.is_on() {
-            self.host = self.head.get(Known::Host).unwrap_or_default().to_vec();
-        }
         let head = &mut self.head;
         head.strip_hop_by_hop();
         head.remove_underscored();
@@ -63,7 +55,9 @@ impl<D: Downstream> Exchange<'_, D> {
             }
             if !head.has(Known::XForwardedHost) {
                 let host = head.get(Known::Host).unwrap_or_default().to_vec();
-                head.append(b"X-Forwarded-Host", &host).map_err(full)?;
+                if !host.is_empty() {
+                    head.append(b"X-Forwarded-Host", &host).map_err(full)?;
+                }
             }
         } else {
             let host = head.get(Known::Host).unwrap_or_default().to_vec();
@@ -84,7 +78,9 @@ impl<D: Downstream> Exchange<'_, D> {
             .head
             .upgrade()
             .is_some_and(|protocols| protocols.trim_ascii().eq_ignore_ascii_case(b"websocket"));
-        if wants && self.head.method() == b"GET" { Upgrade::WebSocket } else { Upgrade::None }
+        // A request with a body would have to be whole before the protocol changes.
+        let plain = self.head.method() == b"GET" && self.down.body_framing() == Framing::None;
+        if wants && plain { Upgrade::WebSocket } else { Upgrade::None }
     }
 
     /// Writes the head of the request as it leaves.

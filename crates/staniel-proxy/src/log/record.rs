@@ -116,6 +116,10 @@ impl Buffer {
         true
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// All of it; the buffer is empty then.
     pub(super) fn take(&mut self) -> Self {
         let room = self.text.capacity().min(64 * 1024);
@@ -147,5 +151,46 @@ impl<'a> Texts<'a> {
     /// A text, unless it is empty.
     pub(super) fn get(&self, text: Text) -> Option<&'a [u8]> {
         self.0.get(text as usize).copied().filter(|text| !text.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use staniel_core::Connection;
+
+    use super::*;
+
+    #[test]
+    fn a_full_buffer_takes_no_more_until_it_is_emptied() {
+        let (conn, _client) = Connection::in_memory();
+        let facts = Facts {
+            kind: Kind::Tcp,
+            since: UNIX_EPOCH,
+            duration: Duration::ZERO,
+            connect: None,
+            response: None,
+            conn: conn.meta().id(),
+            client: conn.meta().client().clone(),
+            peer: conn.meta().peer().clone(),
+            status: 0,
+            minor: 0,
+            retries: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            end: "done",
+            end_by: "client",
+        };
+        let mut buffer = Buffer::default();
+        let long = vec![b'x'; 2 * LONGEST];
+        let taken =
+            (0..RECORDS).take_while(|_| buffer.push(&facts, &[(Text::Path, &long)])).count();
+        assert_eq!(taken, TEXT / LONGEST, "the text of one record is cut off, and so is all of it");
+        assert_eq!(buffer.take().len(), taken);
+        assert!((0..RECORDS).all(|_| buffer.push(&facts, &[])));
+        assert!(!buffer.push(&facts, &[]));
+        assert_eq!(buffer.take().iter().count(), RECORDS);
+        assert!(buffer.push(&facts, &[]));
     }
 }
