@@ -185,10 +185,11 @@ impl ConnMeta {
     pub(crate) fn cut_off(&self, why: CloseReason) -> bool {
         self.end(why);
         let mut kill = self.0.kill.lock();
-        kill.socket.cut_off();
+        // The task first, so that its next turn is its end, and not the error that its socket shows then.
         if let Some(task) = &kill.task {
             task.abort();
         }
+        kill.socket.cut_off();
         !std::mem::replace(&mut kill.done, true)
     }
 
