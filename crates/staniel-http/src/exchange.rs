@@ -28,7 +28,7 @@ pub trait Exchanges: Send + Sync + 'static {
     fn exchange<D: Downstream>(
         &self,
         session: &mut Self::Session,
-        head: WireHead,
+        head: &mut WireHead,
         down: &mut D,
     ) -> impl Future<Output = ()> + Send;
 

@@ -41,8 +41,9 @@ pub(crate) struct Session {
 pub(crate) struct Exchange<'a, D: Downstream> {
     shared: &'a Shared,
     pub(crate) down: &'a mut D,
-    pub(crate) head: WireHead,
+    pub(crate) head: &'a mut WireHead,
     listener: &'a EndpointName,
+    client: &'a str,
     since: SystemTime,
     begin: Instant,
     route: Option<Arc<Route>>,
@@ -77,12 +78,17 @@ impl Exchanges for HttpProxy {
         }
     }
 
-    async fn exchange<D: Downstream>(&self, session: &mut Session, head: WireHead, down: &mut D) {
+    async fn exchange<D: Downstream>(
+        &self,
+        session: &mut Session,
+        head: &mut WireHead,
+        down: &mut D,
+    ) {
         let Session { deadline, client, endpoint } = session;
-        let mut exchange = Exchange::new(&self.shared, endpoint, head, down);
+        let mut exchange = Exchange::new(&self.shared, endpoint, client, head, down);
         let begun = {
             let listener = self.listener.load();
-            exchange.begin(&listener, client).map(|route| (route, listener.tunnel_idle))
+            exchange.begin(&listener).map(|route| (route, listener.tunnel_idle))
         };
         match begun {
             Ok((route, tunnel_idle)) => {
@@ -131,7 +137,8 @@ impl<'a, D: Downstream> Exchange<'a, D> {
     fn new(
         shared: &'a Shared,
         listener: &'a EndpointName,
-        head: WireHead,
+        client: &'a str,
+        head: &'a mut WireHead,
         down: &'a mut D,
     ) -> Self {
         Self {
@@ -139,6 +146,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
             down,
             head,
             listener,
+            client,
             since: SystemTime::now(),
             begin: Instant::now(),
             route: None,
@@ -153,10 +161,10 @@ impl<'a, D: Downstream> Exchange<'a, D> {
     }
 
     /// Everything before somebody is asked.
-    fn begin(&mut self, listener: &HttpListener, client: &str) -> Result<Arc<Route>, RequestEnd> {
+    fn begin(&mut self, listener: &HttpListener) -> Result<Arc<Route>, RequestEnd> {
         let route = self.route(listener)?;
         self.allow(&route, listener.min_rate);
-        self.prepare(listener, client)?;
+        self.prepare(listener)?;
         self.route = Some(route.clone());
         Ok(route)
     }
@@ -253,7 +261,11 @@ fn same(a: Option<&Arc<Route>>, b: Option<&Arc<Route>>) -> bool {
 
 impl<D: Downstream> Drop for Exchange<'_, D> {
     fn drop(&mut self) {
-        let end = self.end.unwrap_or_else(|| RequestEnd::of_dropped(self.down.meta()));
+        let end = match self.end {
+            // What looks like the client's doing may be an abort of ours.
+            None | Some(RequestEnd::ClientClosed) => RequestEnd::of_dropped(self.down.meta()),
+            Some(end) => end,
+        };
         self.shared.stats.ended(end);
         if !self.shared.log.is_on() {
             return;

@@ -31,9 +31,9 @@ impl Exchanges for Site {
 
     fn session(&self, _: &ConnMeta) {}
 
-    async fn exchange<D: Downstream>(&self, (): &mut (), head: WireHead, down: &mut D) {
+    async fn exchange<D: Downstream>(&self, (): &mut (), head: &mut WireHead, down: &mut D) {
         down.allow(BodyRules { max: Some(MAX_ECHO), min_rate: None, idle: Some(IDLE) });
-        if let Err(error) = answer(&head, down).await {
+        if let Err(error) = answer(head, down).await {
             if down.is_answered() {
                 down.spoil();
             } else {

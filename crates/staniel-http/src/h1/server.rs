@@ -39,9 +39,9 @@ pub(crate) async fn serve<E: Exchanges>(exchanges: &E, settings: Arc<Settings>, 
         // Pipelined requests come out of one read, and without this a client of them would never let others run.
         tokio::task::consume_budget().await;
         match next_request(&mut down, first).await {
-            Next::Head(head) => {
+            Next::Head(mut head) => {
                 down.begin(&head);
-                exchanges.exchange(&mut session, head, &mut down).await;
+                exchanges.exchange(&mut session, &mut head, &mut down).await;
                 if down.was_upgraded() {
                     return;
                 }

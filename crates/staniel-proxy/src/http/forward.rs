@@ -6,7 +6,7 @@ use std::time::Duration;
 use staniel_core::buffer::{Lease, scratch};
 use staniel_core::{ConnectError, Connection, Deadline, RelayOptions, relay_with};
 use staniel_http::h1::{Framing, H1Client, Limits, UpstreamError, WireHead};
-use staniel_http::{DownError, Downstream};
+use staniel_http::{DownError, Downstream, Form};
 
 use super::policy::Upgrade;
 use super::{Exchange, Tunnel};
@@ -175,7 +175,25 @@ async fn attempt<D: Downstream>(
         // What the client sent ahead was meant for another protocol; it must not be read as a request.
         exchange.down.close_after();
     }
-    respond(exchange, up, head, upload, destination, route, watch).await;
+    let Some(form) = begin_answer(exchange, &mut up, head) else { return Ok(Answered::Forwarded) };
+    watch.limit = route.idle;
+    let pumped = std::future::poll_fn(|cx| {
+        poll_bodies(exchange, &mut up, &mut upload, &mut watch, form, cx)
+    });
+    match pumped.await {
+        Ok(()) => {
+            exchange.down.finish();
+            exchange.end = Some(RequestEnd::Ok);
+            // What is still being sent goes out by the server's own care; a slow client does not hold the upstream.
+            if let Some(up) = up.reuse(upload.done && !upload.failed) {
+                destination.keep(up);
+            }
+        }
+        Err(end) => {
+            exchange.end = Some(end);
+            exchange.down.spoil();
+        }
+    }
     Ok(Answered::Forwarded)
 }
 
@@ -354,16 +372,13 @@ fn poll_upload<D: Downstream>(
     }
 }
 
-/// Sends the answer down, while what is left of the request still goes up.
-async fn respond<D: Downstream>(
+/// Begins the answer with the upstream's head and what came with it. `None` if that already was its end, which then is
+/// written down.
+fn begin_answer<D: Downstream>(
     exchange: &mut Exchange<'_, D>,
-    mut up: H1Client,
+    up: &mut H1Client,
     mut head: WireHead,
-    mut upload: Upload,
-    destination: &Destination,
-    route: &Route,
-    mut watch: Watch<'_>,
-) {
+) -> Option<Form> {
     exchange.status = head.status();
     head.strip_hop_by_hop();
     let framing = head.framing();
@@ -372,85 +387,78 @@ async fn respond<D: Downstream>(
         Ok(first) => exchange.down.respond(&head, framing, &first),
         Err(error) => {
             let end = exchange.upstream_failed(&error);
-            return exchange.answer(end);
+            exchange.answer(end);
+            return None;
         }
     };
-    drop(head);
     if let Err(error) = responded {
-        return exchange.fail(&error);
+        exchange.fail(&error);
+        return None;
     }
-    watch.limit = route.idle;
-    let pumped = std::future::poll_fn(|cx| {
-        let uploading = poll_upload(exchange.down, &mut up, &mut upload, cx);
-        match uploading {
-            // A body that moves the other way is no silence, nor is waiting for the client.
-            Ok(Progress::Moved | Progress::Client) => watch.running = false,
-            Ok(Progress::Upstream) => {}
-            Err(DownError::Gone(error)) => {
-                return Poll::Ready(Err(RequestEnd::of_client(&DownError::Gone(error))));
+    Some(form)
+}
+
+/// Moves the answer's body down, while what is left of the request still goes up.
+fn poll_bodies<D: Downstream>(
+    exchange: &mut Exchange<'_, D>,
+    up: &mut H1Client,
+    upload: &mut Upload,
+    watch: &mut Watch<'_>,
+    form: Form,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), RequestEnd>> {
+    let broke = |error: &DownError| Poll::Ready(Err(RequestEnd::of_client(error)));
+    let uploading = poll_upload(exchange.down, up, upload, cx);
+    match &uploading {
+        // A body that moves the other way is no silence, nor is waiting for the client.
+        Ok(Progress::Moved | Progress::Client) => watch.running = false,
+        Ok(Progress::Upstream) => {}
+        Err(error @ DownError::Gone(_)) => return broke(error),
+        // A client that breaks its request off still gets what it was promised, as long as it takes it.
+        Err(_) => {}
+    }
+    loop {
+        match exchange.down.poll_sent(cx) {
+            Poll::Pending => {
+                watch.running = false;
+                return Poll::Pending;
             }
-            // A client that breaks its request off still gets what it was promised, as long as it takes it.
-            Err(_) => {}
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return broke(&error),
         }
-        loop {
-            match exchange.down.poll_sent(cx) {
-                Poll::Pending => {
-                    watch.running = false;
+        if up.body_done() {
+            return Poll::Ready(Ok(()));
+        }
+        match up.poll_body(cx, form) {
+            Poll::Pending => {
+                // Of an answer that comes now and then (events), the client may have had enough.
+                if (upload.done || upload.failed)
+                    && let Poll::Ready(error) = exchange.down.poll_gone(cx)
+                {
+                    return broke(&error);
+                }
+                if matches!(uploading, Ok(Progress::Client)) {
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(RequestEnd::of_client(&error))),
+                return watch.poll(cx).map(|()| Err(RequestEnd::DestinationTimeout));
             }
-            if up.body_done() {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(exchange.upstream_failed(&error))),
+            Poll::Ready(Ok(Some(piece))) => {
+                watch.running = false;
+                if let Err(error) = exchange.down.send(piece) {
+                    return broke(&error);
+                }
+            }
+            Poll::Ready(Ok(None)) => {
+                // Where the end was the upstream's close, the client has to be told of it.
+                let end = form.end();
+                if !end.is_empty()
+                    && let Err(error) = exchange.down.send(Lease::copy_of(end))
+                {
+                    return broke(&error);
+                }
                 return Poll::Ready(Ok(()));
             }
-            match up.poll_body(cx, form) {
-                Poll::Pending => {
-                    // Of an answer that comes now and then (events), the client may have had enough.
-                    if (upload.done || upload.failed)
-                        && let Poll::Ready(error) = exchange.down.poll_gone(cx)
-                    {
-                        return Poll::Ready(Err(RequestEnd::of_client(&error)));
-                    }
-                    if matches!(uploading, Ok(Progress::Client)) {
-                        return Poll::Pending;
-                    }
-                    return watch.poll(cx).map(|()| Err(RequestEnd::DestinationTimeout));
-                }
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(exchange.upstream_failed(&error)));
-                }
-                Poll::Ready(Ok(Some(piece))) => {
-                    watch.running = false;
-                    if let Err(error) = exchange.down.send(piece) {
-                        return Poll::Ready(Err(RequestEnd::of_client(&error)));
-                    }
-                }
-                Poll::Ready(Ok(None)) => {
-                    // Where the end was the upstream's close, the client has to be told of it.
-                    let end = form.end();
-                    if !end.is_empty()
-                        && let Err(error) = exchange.down.send(Lease::copy_of(end))
-                    {
-                        return Poll::Ready(Err(RequestEnd::of_client(&error)));
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-            }
-        }
-    });
-    match pumped.await {
-        Ok(()) => {
-            exchange.down.finish();
-            exchange.end = Some(RequestEnd::Ok);
-            // What is still being sent goes out by the server's own care; a slow client does not hold the upstream.
-            if let Some(up) = up.reuse(upload.done && !upload.failed) {
-                destination.keep(up);
-            }
-        }
-        Err(end) => {
-            exchange.end = Some(end);
-            exchange.down.spoil();
         }
     }
 }

@@ -24,49 +24,29 @@ pub(super) enum Upgrade {
 }
 
 impl<D: Downstream> Exchange<'_, D> {
-    /// Takes from the head what is meant for us alone, and writes into it what the upstream has to know.
+    /// Takes from the head what is meant for us alone, and what a client that is not trusted says of itself.
     ///
     /// Hop-by-hop fields go first, also those that the client named in `Connection`, so that it cannot make us drop what we
-    /// add afterwards.
-    pub(super) fn prepare(
-        &mut self,
-        listener: &HttpListener,
-        client: &str,
-    ) -> Result<(), RequestEnd> {
+    /// write afterwards.
+    pub(super) fn prepare(&mut self, listener: &HttpListener) -> Result<(), RequestEnd> {
         let trusted = !listener.trusted.is_empty()
             && self.down.meta().peer().as_ip().is_some_and(|peer| {
                 listener.trusted.iter().any(|network| network.contains(peer.ip()))
             });
-        let head = &mut self.head;
+        let head = &mut *self.head;
         head.strip_hop_by_hop();
         head.remove_underscored();
-        let full = |_| RequestEnd::ClientProtocolError;
-        if trusted {
+        if !trusted {
+            head.remove(FORWARDED);
+        } else if head.has(Known::XForwardedFor) {
             // A list over all hops (as every proxy appends to it), in one line.
             let mut all = Vec::new();
             for value in head.get_all(Known::XForwardedFor) {
                 all.extend_from_slice(value);
                 all.extend_from_slice(b", ");
             }
-            all.extend_from_slice(client.as_bytes());
-            head.set(b"X-Forwarded-For", &all).map_err(full)?;
-            if !head.has(Known::XForwardedProto) {
-                head.append(b"X-Forwarded-Proto", b"http").map_err(full)?;
-            }
-            if !head.has(Known::XForwardedHost) {
-                let host = head.get(Known::Host).unwrap_or_default().to_vec();
-                if !host.is_empty() {
-                    head.append(b"X-Forwarded-Host", &host).map_err(full)?;
-                }
-            }
-        } else {
-            let host = head.get(Known::Host).unwrap_or_default().to_vec();
-            head.remove(FORWARDED);
-            head.append(b"X-Forwarded-For", client.as_bytes()).map_err(full)?;
-            head.append(b"X-Forwarded-Proto", b"http").map_err(full)?;
-            if !host.is_empty() {
-                head.append(b"X-Forwarded-Host", &host).map_err(full)?;
-            }
+            all.extend_from_slice(self.client.as_bytes());
+            head.set(b"X-Forwarded-For", &all).map_err(|_| RequestEnd::ClientProtocolError)?;
         }
         Ok(())
     }
@@ -91,15 +71,29 @@ impl<D: Downstream> Exchange<'_, D> {
         framing: Framing,
         out: &mut Vec<u8>,
     ) {
-        self.head.write_start(out);
-        let own_host = host.map(str::as_bytes);
-        // RFC 9110, section 7.2: "A user agent SHOULD generate Host as the first header field".
-        if let Some(host) = own_host.or_else(|| self.head.get(Known::Host)) {
-            out.extend_from_slice(b"Host: ");
-            out.extend_from_slice(host);
+        let line = |name: &[u8], value: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(name);
+            out.extend_from_slice(value);
             out.extend_from_slice(b"\r\n");
+        };
+        let head = &*self.head;
+        head.write_start(out);
+        let asked = head.get(Known::Host);
+        // RFC 9110, section 7.2: "A user agent SHOULD generate Host as the first header field".
+        if let Some(host) = host.map(str::as_bytes).or(asked) {
+            line(b"Host: ", host, out);
         }
-        self.head.write_fields_but(Known::Host.into(), out);
+        head.write_fields_but(Known::Host.into(), out);
+        // What still stands here came from a peer that is trusted.
+        if !head.has(Known::XForwardedFor) {
+            line(b"X-Forwarded-For: ", self.client.as_bytes(), out);
+        }
+        if !head.has(Known::XForwardedProto) {
+            line(b"X-Forwarded-Proto: ", b"http", out);
+        }
+        if let Some(asked) = asked.filter(|_| !head.has(Known::XForwardedHost)) {
+            line(b"X-Forwarded-Host: ", asked, out);
+        }
         write_framing(framing, out);
         if upgrade == Upgrade::WebSocket {
             out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");

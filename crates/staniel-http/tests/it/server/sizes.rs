@@ -17,7 +17,7 @@ impl Exchanges for Nobody {
 
     fn session(&self, _meta: &ConnMeta) {}
 
-    async fn exchange<D: Downstream>(&self, (): &mut (), _head: WireHead, _down: &mut D) {}
+    async fn exchange<D: Downstream>(&self, (): &mut (), _head: &mut WireHead, _down: &mut D) {}
 }
 
 /// It holds no buffer, only places for them: what a connection costs while it is idle is this and its timer.

@@ -178,7 +178,7 @@ impl Exchanges for Answers {
         0
     }
 
-    async fn exchange<D: Downstream>(&self, n: &mut u32, head: WireHead, down: &mut D) {
+    async fn exchange<D: Downstream>(&self, n: &mut u32, head: &mut WireHead, down: &mut D) {
         *n += 1;
         let target = String::from_utf8_lossy(head.target()).into_owned();
         self.say(format!("{} {target}", String::from_utf8_lossy(head.method())));
