@@ -57,6 +57,7 @@ pub(crate) async fn run(
         });
         match next.await {
             None => {
+                tell_full(&group);
                 tokio::select! {
                     () = room(&group) => {}
                     () = &mut stop, if !closing => {
@@ -170,6 +171,21 @@ fn start(
     let meta = open.meta.clone();
     let task = task::spawn_on(handle, Serving { call: Some(call), clock, open });
     meta.own_task(task.abort_handle());
+}
+
+/// Says that accepting pauses; whoever connects now waits in the kernel's queue, and would otherwise look for the fault
+/// elsewhere.
+fn tell_full(group: &Group) {
+    let site = group.site.load();
+    let (whose, limit) = if site.gate.has_room() {
+        ("the host", group.host.gate.max())
+    } else {
+        ("the listener", site.gate.max())
+    };
+    static FULL: Sometimes = Sometimes::new();
+    if let Some(more) = FULL.due() {
+        tracing::warn!(listener = %site.name, limit, more, "accepting pauses: {whose} has as many connections as it may");
+    }
 }
 
 fn refuse(group: &Group, peer: &Addr, why: CloseReason) {

@@ -70,6 +70,21 @@ pub enum ConnectError {
     },
 }
 
+// === impl ConnectError ===
+
+impl ConnectError {
+    /// Whether it was for want of descriptors on our side: the target is not at fault.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        let code = match self {
+            Self::Failed { source, .. } => source.raw_os_error(),
+            Self::Resolve { source, .. } => source.as_ref().and_then(io::Error::raw_os_error),
+            Self::Target(_) | Self::TimedOut { .. } => None,
+        };
+        matches!(code, Some(libc::EMFILE | libc::ENFILE))
+    }
+}
+
 /// Opens TCP connections: resolves, tries the addresses of both families in turn (RFC 8305), and gives up in time.
 #[derive(Clone, Debug)]
 pub struct TcpConnector {

@@ -35,6 +35,11 @@ impl Gate {
         self.left.notify_waiters();
     }
 
+    /// How many may be in.
+    pub(crate) fn max(&self) -> usize {
+        self.max.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.inside.load(Ordering::SeqCst) < self.max.load(Ordering::SeqCst)
     }

@@ -351,6 +351,8 @@ impl Running {
         shared.stopping.cancel();
         self.reloads.shutdown().await;
         let groups = shared.groups();
+        let open: usize = groups.iter().map(|group| group.live()).sum();
+        tracing::info!(open, ?how, "stopping");
         groups.iter().for_each(|group| group.stop_accepting());
         let mut drains: JoinSet<Drained> = JoinSet::new();
         for group in groups {
@@ -387,6 +389,10 @@ impl Running {
         while let Ok(Some(one)) = tokio::time::timeout(ABORT_GRACE, drains.join_next()).await {
             record(&mut drained, one);
         }
+        let (finished, aborted) = drained.iter().fold((0, 0), |(finished, aborted), one| {
+            (finished + one.finished, aborted + one.aborted)
+        });
+        tracing::info!(finished, aborted, "drained");
         shared.abort_tasks();
         let stops = self.handlers.iter().cloned().map(|(handler, tm)| async move {
             let stopped = tokio::time::timeout(TIDY, handler.stop(&tm)).await;

@@ -56,6 +56,8 @@ pub enum CloseReason {
     Aborted,
     /// The peer broke the rules of the protocol.
     ProtocolError,
+    /// The process had no descriptors left for the other end.
+    Exhausted,
 }
 
 /// Whose doing the end of a connection was.
@@ -75,7 +77,7 @@ pub enum EndBy {
 // === impl CloseReason ===
 
 impl CloseReason {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Done,
         Self::PeerClosed,
         Self::PeerReset,
@@ -99,6 +101,7 @@ impl CloseReason {
         Self::DrainDeadline,
         Self::Aborted,
         Self::ProtocolError,
+        Self::Exhausted,
     ];
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
@@ -132,6 +135,7 @@ impl CloseReason {
             Self::DrainDeadline => "drain_deadline",
             Self::Aborted => "aborted",
             Self::ProtocolError => "protocol_error",
+            Self::Exhausted => "exhausted",
         }
     }
 
@@ -156,7 +160,8 @@ impl CloseReason {
             | Self::Filtered
             | Self::IdleTimeout
             | Self::MaxAge
-            | Self::NoDestination => EndBy::Proxy,
+            | Self::NoDestination
+            | Self::Exhausted => EndBy::Proxy,
             Self::Drained | Self::DrainDeadline | Self::Aborted => EndBy::Operator,
         }
     }

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use staniel_config as config;
 use staniel_config::LoadBalancing;
-use staniel_core::{ConnectError, Connection, PerWorker, Pool, Target, TcpConnector};
+use staniel_core::{ConnectError, Connection, PerWorker, Pool, Target, TcpConnector, clock};
 use staniel_http::h1::H1Client;
 use tokio::time::Instant;
 
@@ -18,6 +18,10 @@ use crate::random;
 /// How long the addresses of a name are used before it is looked up again. The system's resolver does not tell how long
 /// they hold; this follows a change within the time that such changes usually take.
 const RESOLVED_FOR: Duration = Duration::from_secs(30);
+
+/// So long a destination that did not accept a connection is asked only if no other is left: long enough to spare most
+/// requests the attempt, short enough to find it as soon as it is back.
+const AVOIDED: Duration = Duration::from_secs(1);
 
 /// A cluster that runs. One that a reload does not change is carried over with everything it holds.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub(crate) struct Destination {
     pub(crate) pool: Pool<H1Client>,
     connector: TcpConnector,
     in_flight: AtomicUsize,
+    /// [`clock::millis`] plus one of the last connect that failed; 0 if the last one worked.
+    failed: AtomicU64,
     /// No configuration that runs has it any more; what is under way on it finishes.
     retired: AtomicBool,
     resolved: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
@@ -97,6 +103,8 @@ impl Cluster {
     /// Picks one that was not tried yet.
     pub(crate) fn pick(&self, tried: &mut Tried) -> Option<InFlight> {
         let n = self.destinations.len();
+        let all_tried = &mut *tried;
+        let tried = self.with_failing(*all_tried);
         let left = (0..n).filter(|place| !tried.has(*place)).count();
         let place = match (self.config.load_balancing, left) {
             (_, 0) => return None,
@@ -125,10 +133,20 @@ impl Cluster {
             // `Random`, and what a later version may add.
             _ => tried.nth_left(n, random::below(left))?,
         };
-        tried.add(place);
+        all_tried.add(place);
         let destination = self.destinations.get(place)?.clone();
         destination.in_flight.fetch_add(1, Ordering::Relaxed);
         Some(InFlight { destination, place })
+    }
+
+    /// Those that were tried, and those that just refused a connection, unless nobody else is left. (A destination that is
+    /// down always has the fewest requests in flight: without this it would be everybody's first choice.)
+    fn with_failing(&self, tried: Tried) -> Tried {
+        let mut avoided = tried;
+        for (place, _) in self.destinations.iter().enumerate().filter(|(_, it)| it.is_failing()) {
+            avoided.add(place);
+        }
+        if avoided.nth_left(self.destinations.len(), 0).is_some() { avoided } else { tried }
     }
 
     /// Whether there is a destination that was not tried.
@@ -179,6 +197,7 @@ impl Destination {
                 ..TcpConnector::default()
             },
             in_flight: AtomicUsize::new(0),
+            failed: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             resolved: Mutex::new(None),
         }
@@ -202,6 +221,23 @@ impl Destination {
     /// Opens a connection. A name is looked up only when what is known of it is old; if it then does not resolve any more,
     /// the old addresses are used.
     pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
+        let connected = self.open().await;
+        let failed = match &connected {
+            Ok(_) => 0,
+            // That is our trouble, not its.
+            Err(error) if error.is_exhausted() => return connected,
+            Err(_) => clock::millis() + 1,
+        };
+        self.failed.store(failed, Ordering::Relaxed);
+        connected
+    }
+
+    fn is_failing(&self) -> bool {
+        let failed = self.failed.load(Ordering::Relaxed);
+        failed != 0 && clock::millis() + 1 < failed + AVOIDED.as_millis() as u64
+    }
+
+    async fn open(&self) -> Result<Connection, ConnectError> {
         let limit = self.connector.timeout;
         let begin = Instant::now();
         let addrs = tokio::time::timeout(limit, self.addrs()).await.unwrap_or_else(|_| {
@@ -296,6 +332,22 @@ mod tests {
         assert!(busy.iter().all(|busy| busy.destination.target.port() != third));
         drop(busy);
         assert!(cluster.destinations.iter().all(|it| it.in_flight.load(Ordering::Relaxed) == 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_just_refused_is_asked_only_if_nobody_else_is_left() {
+        for policy in ["round-robin", "random", "least-requests", "power-of-two"] {
+            let cluster = cluster(policy, 3);
+            for destination in &cluster.destinations[..2] {
+                destination.failed.store(clock::millis() + 1, Ordering::Relaxed);
+            }
+            assert!(ports(&cluster, 50).iter().all(|port| *port == 3), "{policy}");
+            let mut tried = Tried::default();
+            let all = std::iter::from_fn(|| cluster.pick(&mut tried)).count();
+            assert_eq!(all, 3, "{policy}: the others are still tried in the end");
+            tokio::time::advance(AVOIDED).await;
+            assert!(ports(&cluster, 200).contains(&1), "{policy}: and again after a while");
+        }
     }
 
     #[test]

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use staniel_config::{AccessLog as AccessTo, Address, Auto, Config, Listen, ListenerName, Traffic};
 use staniel_core::sometimes::Sometimes;
 use staniel_core::{
-    Bind, BoxError, Chain, ConnLimits, ConnectError, Endpoint, EndpointName, HostContext,
-    IntoServed, ListenHandler, Plan, Pool, Reload, Result, Served, SocketOptions, TransportManager,
-    UdpOptions, descriptor_limit, sessions,
+    Bind, BoxError, Chain, ConnLimits, ConnectError, Connection, Endpoint, EndpointName,
+    HostContext, IntoServed, ListenHandler, Plan, Pool, Reload, Result, Served, SocketOptions,
+    TransportManager, UdpOptions, descriptor_limit, sessions,
 };
 use staniel_http::h1::{self, H1Client};
 use staniel_http::{HttpTimeouts, http};
@@ -331,7 +331,10 @@ impl ListenHandler for Proxy {
             let mut tick = tokio::time::interval(SWEEP);
             loop {
                 tokio::select! {
-                    _ = tick.tick() => shared.pools(|pool| pool.sweep(H1Client::is_alive)),
+                    _ = tick.tick() => {
+                        shared.pools(|pool| pool.sweep(H1Client::is_alive));
+                        shared.log.report();
+                    }
                     () = stopping.cancelled() => {
                         // What is idle now is not needed for what is left, and its other end may wait for us.
                         shared.pools(Pool::clear);
@@ -489,9 +492,23 @@ impl fmt::Display for Counted {
 
 impl Shared {
     /// Runs `f` on the kept connections of every destination.
-    fn pools(&self, f: impl Fn(&Pool<H1Client>)) {
+    pub(crate) fn pools(&self, f: impl Fn(&Pool<H1Client>)) {
         for cluster in self.snapshot.load_full().clusters.values() {
             cluster.destinations.iter().for_each(|destination| f(&destination.pool));
+        }
+    }
+
+    /// Opens a connection. If there are no descriptors left, those of idle connections are given up for it.
+    pub(crate) async fn connect(
+        &self,
+        destination: &Destination,
+    ) -> Result<Connection, ConnectError> {
+        match destination.connect().await {
+            Err(error) if error.is_exhausted() => {
+                self.pools(Pool::clear);
+                destination.connect().await
+            }
+            done => done,
         }
     }
 
@@ -500,7 +517,7 @@ impl Shared {
         static FAILED: Sometimes = Sometimes::new();
         if let Some(more) = FAILED.due() {
             let error = Chain(error);
-            tracing::warn!(destination = %destination.authority, %error, more, "cannot connect");
+            tracing::warn!(destination = %destination.authority, %error, more, "a destination cannot be reached");
         }
     }
 }

@@ -118,9 +118,19 @@ impl AccessLog {
         }
     }
 
+    /// Tells of records that found no room since this was last called. It is not for the writing thread to say: that may be
+    /// stuck, and then it is the reason.
+    pub(crate) fn report(&self) {
+        let dropped = self.state.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            tracing::error!(dropped, "the access log does not keep up; records were dropped");
+        }
+    }
+
     /// Writes what is left and ends the thread. Blocks for as long as that takes, within reason.
     pub(crate) fn close(&self) {
         self.on.store(false, Ordering::Relaxed);
+        self.report();
         let Some(task) = self.task.lock().take() else { return };
         if !task.finish(LAST_WORDS) {
             let left: usize = self.state.buffers.each().map(|mut buffer| buffer.take().len()).sum();
@@ -222,7 +232,6 @@ impl Task {
             }
             self.in_hand.store(0, Ordering::Relaxed);
         }
-        writer.report(state.dropped.swap(0, Ordering::Relaxed));
     }
 }
 

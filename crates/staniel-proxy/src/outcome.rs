@@ -44,12 +44,14 @@ pub enum RequestEnd {
     Shutdown,
     /// A fault of this program.
     Internal,
+    /// This process had no descriptors left to connect with.
+    Exhausted,
 }
 
 // === impl RequestEnd ===
 
 impl RequestEnd {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Ok,
         Self::Upgraded,
         Self::ClientClosed,
@@ -68,6 +70,7 @@ impl RequestEnd {
         Self::DestinationProtocolError,
         Self::Shutdown,
         Self::Internal,
+        Self::Exhausted,
     ];
 
     /// The word in the log.
@@ -92,6 +95,7 @@ impl RequestEnd {
             Self::DestinationProtocolError => "destination_protocol_error",
             Self::Shutdown => "shutdown",
             Self::Internal => "internal",
+            Self::Exhausted => "exhausted",
         }
     }
 
@@ -105,7 +109,7 @@ impl RequestEnd {
             Self::LimitBody => Some(413),
             Self::MethodNotAllowed => Some(405),
             Self::NoRoute => Some(404),
-            Self::NoDestination => Some(503),
+            Self::NoDestination | Self::Exhausted => Some(503),
             Self::DnsFailed
             | Self::ConnectFailed
             | Self::DestinationReset
@@ -129,7 +133,8 @@ impl RequestEnd {
             | Self::MethodNotAllowed
             | Self::NoRoute
             | Self::NoDestination
-            | Self::Internal => EndBy::Proxy,
+            | Self::Internal
+            | Self::Exhausted => EndBy::Proxy,
             Self::DnsFailed
             | Self::ConnectFailed
             | Self::ConnectTimeout

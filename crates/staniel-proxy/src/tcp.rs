@@ -34,7 +34,7 @@ impl Handler<Connection> for TcpProxy {
                 return Ok(());
             };
             record.destination = Some(picked.destination.authority.clone());
-            match picked.destination.connect().await {
+            match self.shared.connect(&picked.destination).await {
                 Ok(upstream) => break (upstream, picked),
                 Err(error) => {
                     let more =
@@ -44,11 +44,10 @@ impl Handler<Connection> for TcpProxy {
                         retries += 1;
                         continue;
                     }
-                    let timeout = matches!(error, ConnectError::TimedOut { .. });
-                    conn.meta().end(if timeout {
-                        CloseReason::ConnectTimeout
-                    } else {
-                        CloseReason::ConnectFailed
+                    conn.meta().end(match error {
+                        ConnectError::TimedOut { .. } => CloseReason::ConnectTimeout,
+                        error if error.is_exhausted() => CloseReason::Exhausted,
+                        _ => CloseReason::ConnectFailed,
                     });
                     return Ok(());
                 }

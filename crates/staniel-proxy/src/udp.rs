@@ -32,7 +32,11 @@ impl Handler<UdpSession> for UdpProxy {
             Ok(upstream) => upstream,
             Err(error) => {
                 Shared::complain(&picked.destination, &error);
-                session.meta().end(CloseReason::ConnectFailed);
+                session.meta().end(if error.is_exhausted() {
+                    CloseReason::Exhausted
+                } else {
+                    CloseReason::ConnectFailed
+                });
                 return Ok(());
             }
         };

@@ -201,10 +201,13 @@ async fn connect<D: Downstream>(
     exchange: &mut Exchange<'_, D>,
     destination: &Destination,
 ) -> Result<H1Client, Fault> {
-    let connected = destination.connect().await;
+    let connected = exchange.shared.connect(destination).await;
     exchange.connect = Some(exchange.begin.elapsed());
     connected.map(H1Client::new).map_err(|error| {
         Shared::complain(destination, &error);
+        if error.is_exhausted() {
+            return Fault { end: RequestEnd::Exhausted, retry: Retry::Never };
+        }
         let end = match error {
             ConnectError::TimedOut { .. } => RequestEnd::ConnectTimeout,
             ConnectError::Resolve { .. } => RequestEnd::DnsFailed,

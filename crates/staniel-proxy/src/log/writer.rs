@@ -115,11 +115,4 @@ impl Writer {
         }
         kept
     }
-
-    /// Tells of records that found no room.
-    pub(super) fn report(&self, dropped: u64) {
-        if dropped > 0 {
-            tracing::warn!(dropped, "the access log does not keep up; records were dropped");
-        }
-    }
 }
