@@ -33,8 +33,8 @@ pub trait Exchanges: Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send;
 
     /// Is told of a request that the server refused by itself, before anybody saw it.
-    fn refused(&self, session: &mut Self::Session, meta: &ConnMeta, refusal: Refusal) {
-        let _ = (session, meta, refusal);
+    fn refused(&self, session: &mut Self::Session, meta: &ConnMeta, refused: Refused) {
+        let _ = (session, meta, refused);
     }
 }
 
@@ -48,6 +48,20 @@ pub enum Refusal {
     Timeout,
     /// The client expects what nobody knows: 417.
     Expectation,
+}
+
+/// What is known of a request that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// Why.
+    pub why: Refusal,
+    /// From the first byte of the head until the answer.
+    pub took: Duration,
+    /// Bytes of the head that had come.
+    pub bytes_in: u64,
+    /// Bytes of the answer that the client has taken so far, which mostly is all of it.
+    pub bytes_out: u64,
 }
 
 // === impl Refusal ===

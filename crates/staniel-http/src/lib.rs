@@ -12,7 +12,7 @@ pub mod rate;
 pub mod server;
 pub mod transfer;
 
-pub use crate::exchange::{Answer, BodyRules, DownError, Downstream, Exchanges, Refusal};
+pub use crate::exchange::{Answer, BodyRules, DownError, Downstream, Exchanges, Refusal, Refused};
 pub use crate::rate::MinRate;
 pub use crate::server::{Http, HttpTimeouts, http};
 pub use crate::transfer::Form;

@@ -8,7 +8,7 @@ use staniel_core::{ConnMeta, ConnStats, Deadline, EndpointName};
 use staniel_http::h1::{Known, TargetForm, WireHead};
 use staniel_http::host;
 use staniel_http::path::normalise;
-use staniel_http::{Answer, BodyRules, Downstream, Exchanges, MinRate, Refusal};
+use staniel_http::{Answer, BodyRules, Downstream, Exchanges, MinRate, Refusal, Refused};
 use tokio::time::Instant;
 
 use crate::handler::Shared;
@@ -98,28 +98,29 @@ impl Exchanges for HttpProxy {
         }
     }
 
-    fn refused(&self, session: &mut Session, meta: &ConnMeta, refusal: Refusal) {
-        let end = match refusal {
+    fn refused(&self, session: &mut Session, meta: &ConnMeta, refused: Refused) {
+        let Refused { why, took, bytes_in, bytes_out, .. } = refused;
+        let end = match why {
             Refusal::Timeout => RequestEnd::ClientTimeout,
             _ => RequestEnd::ClientProtocolError,
         };
         self.shared.stats.ended(end);
-        self.shared.stats.violated(refusal.kind());
+        self.shared.stats.violated(why.kind());
         if self.shared.log.is_on() {
             let facts = Facts {
                 kind: Kind::Http,
-                since: SystemTime::now(),
-                duration: Duration::ZERO,
+                since: SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH),
+                duration: took,
                 connect: None,
                 response: None,
                 conn: meta.id(),
                 client: meta.client().clone(),
                 peer: meta.peer().clone(),
-                status: refusal.status(),
+                status: why.status(),
                 minor: 1,
                 retries: 0,
-                bytes_in: 0,
-                bytes_out: 0,
+                bytes_in,
+                bytes_out,
                 end: end.as_str(),
                 end_by: end.by().as_str(),
             };
@@ -127,7 +128,7 @@ impl Exchanges for HttpProxy {
                 .log
                 .write(&facts, &[(Text::Listener, session.endpoint.as_str().as_bytes())]);
         }
-        tracing::debug!(listener = %session.endpoint, client = %meta.client(), kind = refusal.kind(), "refused a request");
+        tracing::debug!(listener = %session.endpoint, client = %meta.client(), kind = why.kind(), "refused a request");
     }
 }
 

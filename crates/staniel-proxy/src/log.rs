@@ -1,4 +1,4 @@
-//! The access log: one record for each request, connection and session.
+//! The access log: one record for each request, each TCP connection and each UDP session.
 //!
 //! A worker appends a record to a buffer of its own and goes on; a thread collects the buffers, formats and writes. Nothing
 //! here ever waits for the disk: a full buffer drops what comes and counts it, and what cannot be written is counted, too.

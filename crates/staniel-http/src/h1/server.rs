@@ -9,9 +9,10 @@ use std::time::Duration;
 use staniel_core::buffer::{Class, Lease};
 use staniel_core::{CloseReason, Connection, Deadline, clock};
 use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
 use super::{HeadError, Parsed, Progress, WireHead};
-use crate::exchange::{Answer, Downstream, Exchanges, Refusal};
+use crate::exchange::{Answer, Downstream, Exchanges, Refusal, Refused};
 use crate::h1::down::{DRAINED, H1Down, broke};
 use crate::server::Settings;
 
@@ -23,7 +24,11 @@ const READS: usize = 16;
 /// What came of waiting for a request.
 enum Next {
     Head(WireHead),
-    Refused(Refusal),
+    Refused {
+        why: Refusal,
+        since: Instant,
+        bytes_in: usize,
+    },
     /// The connection is over; the reason has been said.
     Over,
 }
@@ -46,13 +51,22 @@ pub(crate) async fn serve<E: Exchanges>(exchanges: &E, settings: Arc<Settings>, 
                     return;
                 }
             }
-            Next::Refused(refusal) => {
-                exchanges.refused(&mut session, &down.meta, refusal);
-                down.meta.end(match refusal {
+            Next::Refused { why, since, bytes_in } => {
+                down.meta.end(match why {
                     Refusal::Head(_) | Refusal::Expectation => CloseReason::ProtocolError,
                     Refusal::Timeout => CloseReason::HeadTimeout,
                 });
-                return Box::pin(refuse(&mut down, refusal)).await;
+                answer_refusal(&mut down, why);
+                let took = clock::now().saturating_duration_since(since);
+                let (_, bytes_out) = down.bytes();
+                let bytes_in = bytes_in as u64;
+                exchanges.refused(
+                    &mut session,
+                    &down.meta,
+                    Refused { why, took, bytes_in, bytes_out },
+                );
+                let linger = !down.half_closed;
+                return Box::pin(close(&mut down, linger)).await;
             }
             Next::Over => return,
         }
@@ -75,16 +89,20 @@ async fn next_request(down: &mut H1Down, first: bool) -> Next {
     let timeouts = &down.settings.timeouts;
     down.reading.arm(if first { timeouts.head } else { timeouts.keep_alive });
     let since = clock::now();
+    let mut first_byte = None;
     let mut progress = Progress::default();
     let mut begun = false;
     let mut draining = false;
     loop {
         if let Some(bytes) = down.carry.take() {
+            let bytes_in = bytes.len();
+            let since_byte = *first_byte.get_or_insert_with(clock::now);
+            let refused = |why, bytes_in| Next::Refused { why, since: since_byte, bytes_in };
             match WireHead::parse_request(bytes, &mut progress, &down.settings.limits) {
                 Ok(Parsed::Head(head, rest)) => {
                     down.carry = rest;
                     if head.has_unknown_expectation() {
-                        return Next::Refused(Refusal::Expectation);
+                        return refused(Refusal::Expectation, head.wire_len());
                     }
                     return Next::Head(head);
                 }
@@ -99,7 +117,7 @@ async fn next_request(down: &mut H1Down, first: bool) -> Next {
                     }
                     down.carry = Some(bytes);
                 }
-                Err(error) => return Next::Refused(Refusal::Head(error)),
+                Err(error) => return refused(Refusal::Head(error), bytes_in),
             }
         }
         let idle = !begun;
@@ -118,7 +136,11 @@ async fn next_request(down: &mut H1Down, first: bool) -> Next {
                 down.meta.end(broke(&error));
                 return Next::Over;
             }
-            Event::Expired if begun => return Next::Refused(Refusal::Timeout),
+            Event::Expired if begun => {
+                let bytes_in = down.carry.as_ref().map_or(0, |carry| carry.len());
+                let since = first_byte.unwrap_or(since);
+                return Next::Refused { why: Refusal::Timeout, since, bytes_in };
+            }
             Event::Expired => {
                 down.meta.end(match (draining, first) {
                     (true, _) => CloseReason::Drained,
@@ -164,8 +186,8 @@ fn poll_event(
     Poll::Ready(Event::Expired)
 }
 
-/// Answers what could not be an exchange, and closes.
-async fn refuse(down: &mut H1Down, refusal: Refusal) {
+/// Answers what could not be an exchange.
+fn answer_refusal(down: &mut H1Down, refusal: Refusal) {
     down.begin_refusal(down.settings.timeouts.linger);
     let answer = match refusal {
         Refusal::Head(HeadError::Tls) => Answer::text(400, "this port speaks HTTP without TLS\n"),
@@ -173,8 +195,6 @@ async fn refuse(down: &mut H1Down, refusal: Refusal) {
     };
     // A client that is gone is not told.
     let _ = down.answer(&answer);
-    let linger = !down.half_closed;
-    close(down, linger).await;
 }
 
 /// Reads what is left of a small body; says whether all of it has come.

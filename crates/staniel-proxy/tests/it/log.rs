@@ -185,3 +185,16 @@ async fn a_pipe_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted()
     soon("the stop", rig.stop(Stop::Drain(Duration::from_secs(1)))).await;
     assert!(rig.proxy.stats().records_lost() > 0);
 }
+
+#[tokio::test]
+async fn a_refused_head_has_its_bytes_and_its_time() {
+    let origin = Origin::start().await.unwrap();
+    let rig = Rig::start(&web(origin.addr())).await;
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").await.unwrap();
+    let answer = client.answer().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    let record = rig.record(1).await;
+    assert_eq!((&record["status"], &record["bytes_in"]), (&400.into(), &29.into()));
+    assert!(record["bytes_out"].as_u64().unwrap() > 100, "{record}");
+}

@@ -7,7 +7,7 @@ use staniel_core::buffer::Lease;
 use staniel_core::{ConnMeta, Deadline};
 use staniel_http::h1::{BodyState, ChunkedWriter, Framing, Limits, WireHead};
 use staniel_http::transfer::feed;
-use staniel_http::{Answer, BodyRules, DownError, Downstream, Exchanges, Form, Refusal};
+use staniel_http::{Answer, BodyRules, DownError, Downstream, Exchanges, Form, Refused};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -309,8 +309,8 @@ impl Exchanges for Answers {
         }
     }
 
-    fn refused(&self, n: &mut u32, _meta: &ConnMeta, refusal: Refusal) {
-        self.say(format!("refused after {n}: {} {}", refusal.status(), refusal.kind()));
+    fn refused(&self, n: &mut u32, _meta: &ConnMeta, refused: Refused) {
+        self.say(format!("refused after {n}: {} {}", refused.why.status(), refused.why.kind()));
     }
 }
 
