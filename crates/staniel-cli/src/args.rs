@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -36,21 +36,30 @@ pub(crate) enum Verb {
     Version(Version),
 }
 
+/// Which file; both verbs take both spellings, since nobody remembers which takes which.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Named {
+    /// The configuration; `staniel.toml` in the current directory if not given
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The same, as an option
+    #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
-    /// The configuration; `staniel.toml` in the current directory if not given
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) named: Named,
     /// Run a demonstration that needs no configuration: a proxy, and something behind it
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long, conflicts_with_all = ["file", "config"])]
     pub(crate) quickstart: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
-    /// The configuration; `staniel.toml` in the current directory if not given
-    #[arg(value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) named: Named,
     /// Refuse warnings too
     #[arg(long)]
     pub(crate) strict: bool,
@@ -58,7 +67,7 @@ pub(crate) struct Check {
     #[arg(long, value_enum, default_value_t = Format::Full)]
     pub(crate) format: Format,
     /// Explain a kind of problem, such as `unknown-key`, and check nothing
-    #[arg(long, value_name = "CODE", value_parser = code, conflicts_with_all = ["file", "strict", "format"])]
+    #[arg(long, value_name = "CODE", value_parser = code, conflicts_with_all = ["file", "config", "strict", "format"])]
     pub(crate) why: Option<Code>,
 }
 
@@ -89,6 +98,15 @@ pub(crate) struct Version {
     pub(crate) build: bool,
 }
 
+// === impl Named ===
+
+impl Named {
+    /// The file that was named, if one was.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.file.as_deref().or(self.config.as_deref())
+    }
+}
+
 // === impl Format ===
 
 impl From<Format> for staniel_config::Format {
@@ -117,6 +135,24 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn both_verbs_take_both_spellings_of_a_file_but_not_both_at_once() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' ')).map(|args| args.verb);
+        for verb in ["run", "check"] {
+            for file in ["a.toml", "-c a.toml", "--config=a.toml"] {
+                let named = match parse(&format!("staniel {verb} {file}")).unwrap() {
+                    Verb::Run(Run { named, .. }) | Verb::Check(Check { named, .. }) => named,
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(named.path(), Some(Path::new("a.toml")), "{verb} {file}");
+            }
+            assert!(parse(&format!("staniel {verb} a.toml -c b.toml")).is_err());
+        }
+        assert!(parse("staniel run --quickstart a.toml").is_err());
+        assert!(parse("staniel run --quickstart -c a.toml").is_err());
+        assert!(parse("staniel check --why syntax -c a.toml").is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(crate) fn check(args: &Check) -> Exit {
         say::out(&page(code));
         return Exit::Fine;
     }
-    let Checked { source, loaded } = file::check(args.file.as_deref());
+    let Checked { source, loaded } = file::check(args.named.path());
     let diagnostics = &loaded.diagnostics;
     let problems = render(diagnostics, &source, args.format.into(), say::has_color(&io::stdout()));
     say::out(&problems);

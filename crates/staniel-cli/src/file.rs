@@ -102,7 +102,7 @@ fn no_configuration() -> Diagnostic {
     diagnostic
         .help("`staniel init` writes one to start from")
         .help("`staniel run --quickstart` runs a demonstration that needs none")
-        .help("`staniel run -c FILE` and `staniel check FILE` take one from another place")
+        .help("`staniel run -c FILE` and `staniel check -c FILE` take one from another place")
 }
 
 // === impl Unread ===

@@ -23,7 +23,9 @@ pub(crate) fn start(level: LogLevel) -> Result<(), String> {
         None => EnvFilter::default().add_directive(filter(level).into()),
     };
     tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(say::Deaf::default)
+        // It would be told by `eprintln!`, which panics where standard error cannot be written.
+        .log_internal_errors(false)
         .with_ansi(say::has_color(&io::stderr()))
         .with_target(false)
         .with_env_filter(filter)

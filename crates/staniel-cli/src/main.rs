@@ -27,7 +27,7 @@ use crate::exit::Exit;
 fn main() -> ExitCode {
     let exit = match Args::try_parse() {
         Ok(Args { verb }) => match verb {
-            Verb::Run(args) => run::run(args),
+            Verb::Run(args) => run::run(&args),
             Verb::Check(args) => check::check(&args),
             Verb::Init(args) => init::init(&args),
             Verb::Version(args) => version::version(&args),

@@ -1,10 +1,14 @@
 //! `staniel run`: one thread for everything that is rare, and the workers for the connections.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use staniel_config::{Auto, Config, Server, summary};
 use staniel_core::worker::cores;
-use staniel_core::{BoxError, Host, Reload, Workers, raise_descriptor_limit};
+use staniel_core::{
+    BoxError, Host, HostContext, ListenHandler, Reload, Result, TransportManager, Workers,
+    raise_descriptor_limit,
+};
 use staniel_proxy::Proxy;
 use tokio::runtime::Builder;
 
@@ -18,10 +22,13 @@ use crate::{log, say, start};
 /// Nothing has begun yet, or never will.
 const NOTHING_STARTED: &str = "Nothing was started.";
 
-pub(crate) fn run(args: Run) -> Exit {
+/// The proxy, whose failed reloads name a way out.
+struct Explained(Proxy);
+
+pub(crate) fn run(args: &Run) -> Exit {
     let checked = match args.quickstart {
         true => quickstart::checked(),
-        false => file::check(args.config.as_deref()),
+        false => file::check(args.named.path()),
     };
     let Checked { source, loaded } = checked;
     let Some(config) = loaded.config else {
@@ -41,11 +48,39 @@ pub(crate) fn run(args: Run) -> Exit {
             host.add(Ready::new(proxy.clone(), &config, quickstart::TRY_IT)).add(proxy).add(Demo)
         }
         false => {
-            let proxy = rereading(proxy, file::path(args.config.as_deref()), &config);
-            host.add(Ready::new(proxy.clone(), &config, "")).add(proxy)
+            let proxy = rereading(proxy, file::path(args.named.path()), &config);
+            host.add(Ready::new(proxy.clone(), &config, "")).add(Explained(proxy))
         }
     };
     serve(host)
+}
+
+// === impl Explained ===
+
+impl ListenHandler for Explained {
+    fn name(&self) -> Cow<'static, str> {
+        self.0.name()
+    }
+
+    async fn init(&self, host: &HostContext) -> Result {
+        self.0.init(host).await
+    }
+
+    async fn bind(&self, tm: &TransportManager) -> Result {
+        self.0.bind(tm).await
+    }
+
+    fn reload(&self) -> Option<Reload> {
+        self.0.reload()
+    }
+
+    async fn rebind(&self, tm: &TransportManager) -> Result {
+        self.0.rebind(tm).await.map_err(|error| start::explain_reload(&self.0, error))
+    }
+
+    async fn stop(&self, tm: &TransportManager) -> Result {
+        self.0.stop(tm).await
+    }
 }
 
 /// A host of the size that the configuration says.
@@ -107,7 +142,7 @@ fn serve(host: Host) -> Exit {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            say::err(&format!("error: no runtime: {error}\n{NOTHING_STARTED}\n"));
+            say::err(&format!("{}{NOTHING_STARTED}\n", start::explain(&error)));
             return Exit::Failed;
         }
     };

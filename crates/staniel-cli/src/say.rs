@@ -1,10 +1,28 @@
 //! Words for whoever reads the terminal.
 //!
-//! Not `println!`: that panics when the reader has gone (`staniel check | head -1`), and nobody is owed the rest.
+//! Not `println!` or `eprintln!`: these panic when the reader has gone (`staniel check | head -1`) or the disk is full, and
+//! nobody is owed the rest. What cannot be said must never end what serves.
 
 use std::io::{self, IsTerminal, Write};
 
 use staniel_config::{Diagnostic, Format, Severity, Source, render, summary};
+
+/// Standard error for the log: whatever becomes of a line, the log is told that it was written.
+#[derive(Debug, Default)]
+pub(crate) struct Deaf;
+
+// === impl Deaf ===
+
+impl Write for Deaf {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        drop(io::stderr().lock().write_all(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Writes to standard output.
 pub(crate) fn out(text: &str) {
@@ -45,11 +63,13 @@ pub(crate) fn log_problems(diagnostics: &[Diagnostic], source: &Source) {
     }
     for diagnostic in diagnostics {
         let short = render(std::slice::from_ref(diagnostic), source, Format::Short, false);
-        let line = [short.trim_end()]
-            .into_iter()
-            .chain(diagnostic.help_lines().iter().map(String::as_str))
-            .collect::<Vec<_>>()
-            .join("; ");
+        let mut line = short.trim_end().to_owned();
+        for help in diagnostic.help_lines() {
+            line.push_str(&format!("; {help}"));
+        }
+        if !diagnostic.allowed_values().is_empty() {
+            line.push_str(&format!("; allowed: {}", diagnostic.allowed_values().join(", ")));
+        }
         match diagnostic.severity() {
             Severity::Error => tracing::error!("{line}"),
             Severity::Warning => tracing::warn!("{line}"),

@@ -176,7 +176,10 @@ decides only between such routes: a more specific host or path wins whatever the
 "The system refused to listen on the address. Ports below 1024 need a privilege (`CAP_NET_BIND_SERVICE`) or a lower
 `net.ipv4.ip_unprivileged_port_start`; an address must belong to this machine.";
     CannotOpen = "cannot-open", Error,
-"A file that the config names cannot be opened or created. The reason of the system stands beside it.";
+"The configuration itself, or a file that it names, cannot be opened or created. The reason of the system stands beside it.
+
+Without a name, `staniel.toml` in the current directory is read; `staniel init` writes one to start from. The user that runs
+the program needs to read the file and to enter its directories, and to write the file that `log.access` names.";
 }
 
 /// The word is no code.

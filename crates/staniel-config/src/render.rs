@@ -17,7 +17,7 @@ pub enum Format {
     /// With the lines of the text and marks under them.
     #[default]
     Full,
-    /// One line each: `file:line:column: severity[code]: title`.
+    /// One line each: `file:line:column: severity[code]: title: what stands under the marks`.
     Short,
     /// One JSON array of objects; codes and keys are stable.
     Json,
@@ -105,5 +105,7 @@ fn all_help(diagnostic: &Diagnostic) -> Vec<String> {
 fn short(diagnostic: &Diagnostic, source: &Source) -> String {
     let at = source.position(diagnostic.span().unwrap_or(Span::EMPTY));
     let (severity, code, title) = (diagnostic.severity(), diagnostic.code(), diagnostic.title());
-    format!("{}:{}:{}: {severity}[{code}]: {title}\n", source.name, at.line, at.column)
+    let label = diagnostic.labels().first().and_then(text_of);
+    let label = label.map(|text| format!(": {text}")).unwrap_or_default();
+    format!("{}:{}:{}: {severity}[{code}]: {title}{label}\n", source.name, at.line, at.column)
 }

@@ -1,6 +1,8 @@
 //! Whole texts in, diagnostics or a config out.
 
-use crate::{Config, Format, Loaded, Source, read, render};
+use std::slice;
+
+use crate::{Config, Diagnostic, Format, Loaded, Source, read, render};
 
 mod diagnostics;
 mod model;
@@ -25,11 +27,16 @@ fn config(text: &str) -> Config {
     loaded.config.unwrap()
 }
 
-/// Reads a text and compares its problems, one per line, in the short form without the file's name.
+/// Reads a text and compares its problems, one per line, in the short form without the file's name and the label.
 fn check(text: &str, expected: &str) {
     let (source, loaded) = load(text);
-    let short = render(&loaded.diagnostics, &source, Format::Short, false);
-    let lines: Vec<_> = short.lines().map(|line| line.strip_prefix("s.toml:").unwrap()).collect();
+    let line = |diagnostic: &Diagnostic| {
+        let short = render(slice::from_ref(diagnostic), &source, Format::Short, false);
+        let label = diagnostic.labels().first().map(|label| format!(": {}", label.text));
+        let line = short.strip_prefix("s.toml:").unwrap().trim_end();
+        line.strip_suffix(&label.unwrap_or_default()).unwrap_or(line).to_owned()
+    };
+    let lines: Vec<_> = loaded.diagnostics.iter().map(line).collect();
     let expected: Vec<_> =
         expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     assert_eq!(lines, expected, "for this text:\n{text}");

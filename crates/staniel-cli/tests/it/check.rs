@@ -51,8 +51,14 @@ async fn every_problem_is_told_at_once_with_its_place_and_a_way_out() {
 async fn short_form_is_one_line_for_each_problem() {
     let told = check(BAD, &["--format", "short"]).await;
     let lines: Vec<_> = told.stdout.lines().collect();
-    assert_eq!(lines[0], "staniel.toml:3:1: error[unknown-key]: unknown key `adress`");
+    assert_eq!(
+        lines[0],
+        "staniel.toml:3:1: error[unknown-key]: unknown key `adress`: not a key that is known in `listen.web`"
+    );
     assert_eq!((lines.len(), told.code), (5, Some(3)));
+    let told = check(&format!("{GOOD}[server]\nworkers = 9999\n"), &["--format", "short"]).await;
+    let range = "`workers` is out of range: expected a whole number from 1 to 1024, or `\"auto\"`";
+    assert!(told.stdout.contains(range), "{}", told.stdout);
 }
 
 #[tokio::test]

@@ -35,6 +35,17 @@ async fn all_are_fine(page: &str, n: usize) {
 }
 
 #[tokio::test]
+async fn slip_of_the_pen_in_the_readme_is_told_as_it_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let slip = blocks(&text, "toml").remove(0).replace("address", "adress");
+    let dir = TempDir::new("slip").unwrap();
+    dir.write("staniel.toml", slip).unwrap();
+    let told = told(dir.path(), &["check"]).await;
+    assert_eq!((told.code, told.stdout), (Some(3), blocks(&text, "text").remove(0)));
+}
+
+#[tokio::test]
 async fn configurations_in_the_readme_are_fine() {
     all_are_fine("README.md", 1).await;
 }

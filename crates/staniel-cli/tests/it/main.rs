@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests; what they share is not in test functions")]
 
 mod check;
+mod deaf;
 mod docs;
 mod init;
 mod program;

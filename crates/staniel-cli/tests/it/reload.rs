@@ -32,7 +32,9 @@ async fn changed_file_is_taken_within_a_moment_and_a_bad_one_changes_nothing() {
     running.child.prints("Nothing was applied.", SOON).await.unwrap();
     let said = running.child.stderr();
     assert!(said.contains("staniel.toml:2:1: error[unknown-key]: unknown key `adress`"), "{said}");
-    assert!(said.contains("did you mean `address`?"), "{said}");
+    let line = said.lines().find(|line| line.contains("unknown key `adress`")).unwrap();
+    assert!(line.contains("did you mean `address`?"), "{said}");
+    assert!(line.contains("allowed: address, protocols, "), "{said}");
     assert_eq!(who(addr).await, "old");
 
     running.configure(&web("127.0.0.1:0", new.addr()));
@@ -57,7 +59,7 @@ async fn hangup_reads_the_file_again() {
 }
 
 #[tokio::test]
-async fn reload_onto_a_taken_address_changes_nothing() {
+async fn reload_that_cannot_have_its_address_or_log_changes_nothing_and_names_a_way_out() {
     let (old, new) = (Origin::named("old").await.unwrap(), Origin::named("new").await.unwrap());
     let mut running = Running::start(&web("127.0.0.1:0", old.addr()), "web").await;
     let addr = running.addr("web");
@@ -69,6 +71,14 @@ async fn reload_onto_a_taken_address_changes_nothing() {
     running.child.prints("nothing was changed", SOON).await.unwrap();
     let said = running.child.stderr();
     assert!(said.contains(&taken.to_string()), "{said}");
+    assert!(said.contains(&format!("`ss -ltnp 'sport = :{}'`", taken.port())), "{said}");
+    assert_eq!(who(addr).await, "old");
+
+    running.configure(&format!(
+        "{}[log]\naccess = \"./no/such/log\"\n",
+        web("127.0.0.1:0", new.addr())
+    ));
+    running.child.prints("`log.access` has to be a file", SOON).await.unwrap();
     assert_eq!(who(addr).await, "old");
     drop(holder);
 }

@@ -1,11 +1,12 @@
 //! `staniel run`: its start, its end, and what it says meanwhile.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 use staniel_test::dir::TempDir;
-use staniel_test::foreign::Signal;
+use staniel_test::foreign::{Child, Signal};
 use staniel_test::origin::Origin;
 use staniel_test::raw::RawClient;
 
@@ -66,6 +67,49 @@ async fn address_of_another_machine_is_explained() {
         "{}",
         told.stderr
     );
+}
+
+#[tokio::test]
+async fn access_log_that_cannot_be_opened_is_named_with_a_way_out() {
+    let dir = TempDir::new("nolog").unwrap();
+    let config = web("127.0.0.1:9".parse().unwrap());
+    dir.write("staniel.toml", format!("{config}[log]\naccess = \"./no/such/log\"\n")).unwrap();
+    let told = told(dir.path(), &["run"]).await;
+    assert_eq!(told.code, Some(1));
+    for text in ["./no/such/log", "help: `log.access` has to be a file"] {
+        assert!(told.stderr.contains(text), "no `{text}` in\n{}", told.stderr);
+    }
+}
+
+#[tokio::test]
+async fn too_few_descriptors_are_explained_wherever_they_end() {
+    let dir = TempDir::new("few").unwrap();
+    dir.write(
+        "staniel.toml",
+        format!("[server]\nworkers = 2\n{}", web("127.0.0.1:9".parse().unwrap())),
+    )
+    .unwrap();
+    let mut explained = 0;
+    for limit in 8..64 {
+        let mut command = Command::new("sh");
+        let line = format!("ulimit -n {limit}; exec \"$0\" run");
+        command
+            .args(["-c", &line, env!("CARGO_BIN_EXE_staniel")])
+            .current_dir(dir.path())
+            .env_remove("STANIEL_LOG");
+        let mut child = Child::start(&mut command).unwrap();
+        if child.prints("listening", SOON).await.is_ok() {
+            break;
+        }
+        let said = child.stderr();
+        assert!(!said.contains("panicked"), "with {limit}:\n{said}");
+        assert!(!said.contains("of this machine"), "with {limit}:\n{said}");
+        if said.contains("Too many open files") {
+            assert!(said.contains("`ulimit -n`"), "with {limit}:\n{said}");
+            explained += 1;
+        }
+    }
+    assert!(explained > 0);
 }
 
 #[tokio::test]

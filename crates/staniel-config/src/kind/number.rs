@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
-use crate::kind::Kind;
+use crate::kind::{Kind, quoted};
 use crate::node::{Node, Value};
 use crate::reader::Reader;
 
@@ -33,9 +33,26 @@ impl<N: Copy + Display + TryFrom<i128> + PartialOrd> Kind for Whole<N> {
     type Out = N;
 
     fn read(&self, node: &Node, accepts: &str, reader: &mut Reader) -> Option<N> {
-        let Value::Whole(number) = node.value else {
-            reader.wrong_type(node, accepts);
-            return None;
+        let number = match &node.value {
+            Value::Whole(number) => *number,
+            // Where a word would do as well, "cannot be a string" is not what is wrong.
+            Value::Text(text) if accepts != self.accepts() => {
+                let title = format!("`{}` is not a whole number", quoted(text));
+                reader.report(
+                    Diagnostic::new(Code::WrongType, title)
+                        .label(node.span, format!("expected {accepts}")),
+                );
+                return None;
+            }
+            Value::Text(_)
+            | Value::Fraction(_)
+            | Value::Truth(_)
+            | Value::Date(_)
+            | Value::List(_)
+            | Value::Table(_) => {
+                reader.wrong_type(node, accepts);
+                return None;
+            }
         };
         in_range(N::try_from(number).ok(), &self.range, node, accepts, reader)
     }

@@ -37,7 +37,7 @@ table! {
 table! {
     /// What is logged, and where.
     pub struct Log {
-        /// Where one line per request, connection and session goes: standard output, nowhere, or a file.
+        /// Where one line per request, TCP connection and UDP session goes: standard output, nowhere, or a file.
         pub access: Spanned<AccessLog> => preset(parsed(), Spanned::new(AccessLog::Stdout, NOWHERE),
             "what collects the logs of a service reads standard output");
         /// How the lines look.

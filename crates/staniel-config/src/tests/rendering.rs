@@ -56,6 +56,39 @@ warning[unused-cluster]: cluster `old` is not used
 }
 
 #[test]
+fn word_that_is_no_number() {
+    check(
+        &format!("{SERVES}[server]\nmax_connections = \"lots\"\n"),
+        r#"
+error[wrong-type]: `"lots"` is not a whole number
+ --> s.toml:6:19
+  |
+6 | max_connections = "lots"
+  |                   ^^^^^^ expected a whole number from 1 to 10000000, or `"auto"`
+"#,
+    );
+}
+
+#[test]
+fn way_out_of_a_shadow_leads_to_no_other_problem() {
+    check(
+        &format!("{SERVES}[route.later]\nto = \"http://a\"\norder = 2\n"),
+        r#"
+warning[shadowed-route]: route `later` can never match
+ --> s.toml:5:8
+  |
+3 | [route.web]
+  |        --- order 0 takes all of its requests first
+4 | to = "http://127.0.0.1:1"
+5 | [route.later]
+  |        ^^^^^ order 2
+  |
+  = help: give `later` a lower `order` than `web`, or another host, path or method
+"#,
+    );
+}
+
+#[test]
 fn two_places() {
     check(
         "[listen.a]\naddress = \":80\"\n[listen.b]\naddress = [\n  \"127.0.0.1:81\",\n  \":80\",\n]\n[route.a]\nto = \"http://a\"\n",

@@ -226,7 +226,9 @@ impl Checks {
                         one.span,
                         format!("order {} takes all of its requests first", first.order),
                     )
-                    .help(format!("give `{other}` a lower `order` than `{one}`, or none to both")),
+                    .help(format!(
+                        "give `{other}` a lower `order` than `{one}`, or another host, path or method"
+                    )),
             );
         }
     }
