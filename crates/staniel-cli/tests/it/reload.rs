@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use staniel_test::foreign::Signal;
+use staniel_test::load::Accounted;
 use staniel_test::origin::Origin;
 use staniel_test::raw::RawClient;
 
@@ -91,4 +92,27 @@ async fn what_holds_from_the_next_start_on_is_said() {
     running.configure(&format!("{config}[log]\nlevel = \"debug\"\n"));
     let text = "`log.level` and `server.shutdown_timeout` count from the next start";
     running.child.prints(text, SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_reloads_and_the_stop_under_load_lose_no_request() {
+    let origin = Origin::start().await.unwrap();
+    let one = web("127.0.0.1:0", origin.addr());
+    let two = format!("{one}[listen.more]\naddress = \"127.0.0.1:0\"\n");
+    let mut running = Running::start(&one, "web").await;
+    let load = Accounted::new(running.addr("web")).connections(16).start();
+    load.wait_for(200).await;
+    for n in 1..=20 {
+        running.configure(if n % 2 == 1 { &two } else { &one });
+        running.child.signal(Signal::Hangup).unwrap();
+        eventually("the reload", async || {
+            running.child.stderr().matches(" reloaded ").count() >= n
+        })
+        .await;
+        load.wait_for_more(50).await;
+    }
+    running.child.signal(Signal::Terminate).unwrap();
+    assert!(running.child.ended(SOON).await.unwrap().success());
+    let report = load.stop().await;
+    assert!(report.nothing_lost() && report.answered > 1000, "{report}");
 }
