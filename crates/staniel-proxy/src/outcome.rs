@@ -186,6 +186,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_word_is_in_the_reference() {
+        let reference = include_str!("../../../docs/reference/access-log.md");
+        for end in RequestEnd::ALL {
+            assert!(reference.contains(&format!("`{}`", end.as_str())), "{end:?}");
+        }
+    }
+
+    #[test]
     fn words_are_unique_and_places_hold() {
         for (place, end) in RequestEnd::ALL.into_iter().enumerate() {
             assert_eq!(end as usize, place);
