@@ -80,15 +80,31 @@ fn addresses(text: &str) -> Result<Vec<SocketAddr>, EndpointError> {
     let (host, port) =
         text.rsplit_once(':').ok_or_else(|| EndpointError::NoPort(text.to_owned()))?;
     let port: u16 = port.parse().map_err(|_| EndpointError::NoPort(text.to_owned()))?;
-    let v6 = sys::has_ipv6();
-    let ips: &[IpAddr] = match host {
-        "" | "*" if v6 => &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
-        "" | "*" => &[IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
-        "localhost" if v6 => &[IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
-        "localhost" => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        _ => return Err(EndpointError::NoAddress(host.to_owned())),
+    match host {
+        "" | "*" => Ok(vec![every_address(port)]),
+        "localhost" => Ok(loopbacks(port)),
+        _ => Err(EndpointError::NoAddress(host.to_owned())),
+    }
+}
+
+/// What to bind to be reached by every address of the machine: `[::]`, whose one socket takes IPv4 as well, or `0.0.0.0`
+/// where there is no IPv6.
+#[must_use]
+pub fn every_address(port: u16) -> SocketAddr {
+    let any = if sys::has_ipv6() {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
     };
-    Ok(ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
+    SocketAddr::new(any, port)
+}
+
+/// The loopback addresses of the families that the machine has.
+#[must_use]
+pub fn loopbacks(port: u16) -> Vec<SocketAddr> {
+    let v6 = sys::has_ipv6().then_some(IpAddr::from(Ipv6Addr::LOCALHOST));
+    let ips = [IpAddr::from(Ipv4Addr::LOCALHOST)].into_iter().chain(v6);
+    ips.map(|ip| SocketAddr::new(ip, port)).collect()
 }
 
 // === impl Endpoint ===

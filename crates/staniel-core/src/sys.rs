@@ -6,12 +6,10 @@ use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Whether this kernel has IPv6 at all.
+/// Whether this machine has IPv6: where it is switched off, the kernel may still make such sockets.
 pub(crate) fn has_ipv6() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
-    *HAS.get_or_init(|| {
-        socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).is_ok()
-    })
+    *HAS.get_or_init(|| std::net::UdpSocket::bind("[::1]:0").is_ok())
 }
 
 /// How many descriptors this process may have open (`RLIMIT_NOFILE`, soft).

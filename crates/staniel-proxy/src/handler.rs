@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use staniel_config::{AccessLog as AccessTo, Address, Auto, Config, Listen, ListenerName, Traffic};
+use staniel_core::endpoint::{every_address, loopbacks};
 use staniel_core::sometimes::Sometimes;
 use staniel_core::{
     Bind, BoxError, Chain, ConnLimits, ConnectError, Connection, Endpoint, EndpointName,
@@ -393,12 +395,16 @@ struct NoLog {
 }
 
 fn bind(listen: &Listen, kind: fn(std::net::SocketAddr) -> Endpoint) -> Bind {
-    let addrs = listen.addresses.iter().flat_map(|address| address.value.socket_addrs());
-    // `[::]` in the file is IPv6 alone; every address of both families is written without a host.
-    let v6_only = listen
-        .addresses
-        .iter()
-        .any(|address| matches!(address.value, Address::Ip(addr) if addr.is_ipv6()));
+    let listed = || listen.addresses.iter().map(|address| address.value);
+    // `[::]` in the file is IPv6 alone; every address of both families is written without a host. Where both stand, they
+    // cannot share a kind of socket, and the latter becomes one for each family.
+    let v6_only = listed()
+        .any(|address| matches!(address, Address::Ip(addr) if addr.ip() == Ipv6Addr::UNSPECIFIED));
+    let addrs = listed().flat_map(|address| match address {
+        Address::Any { port } if !v6_only => vec![every_address(port)],
+        Address::Localhost { port } => loopbacks(port),
+        other => other.socket_addrs().collect(),
+    });
     Bind::at_all(addrs.map(kind)).socket(SocketOptions { v6_only, ..SocketOptions::default() })
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use staniel_core::Workers;
 use staniel_proxy::RequestEnd;
 use staniel_test::origin::Origin;
+use staniel_test::port;
 use staniel_test::raw::{Answer, RawClient, RawOrigin};
 
 use crate::support::{Rig, eventually, field, refuses, soon, web, web_cluster};
@@ -344,4 +346,52 @@ async fn a_client_that_has_finished_sending_gets_its_answer() {
     client.finish().await.unwrap();
     assert_eq!(client.answer().await.unwrap().text(), "5");
     assert!(client.until_close().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_ipv6_address_beside_it_does_not_take_ipv4_from_every_address() {
+    let origin = Origin::start().await.unwrap();
+    for beside in ["[::1]", "[::]"] {
+        let (every, other) = (port::free_port().unwrap(), port::free_port().unwrap());
+        let text = format!(
+            "[listen.web]\naddress = [\":{every}\", \"{beside}:{other}\"]\n[route.all]\nto = \"http://{}\"\n",
+            origin.addr()
+        );
+        let _rig = Rig::start(&text).await;
+        for addr in
+            [format!("127.0.0.1:{every}"), format!("[::1]:{every}"), format!("[::1]:{other}")]
+        {
+            let mut client = RawClient::connect(addr.parse().unwrap()).await.unwrap();
+            let answer =
+                client.exchange("GET /?id=1 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+            assert_eq!(answer.status(), 200, "{addr} beside {beside}");
+        }
+        let v4 = format!("127.0.0.1:{other}").parse().unwrap();
+        assert!(RawClient::connect(v4).await.is_err(), "{beside} is IPv6 alone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_address_is_one_port_of_both_families() {
+    let origin = Origin::start().await.unwrap();
+    for workers in [Workers::Ambient, Workers::N(1), Workers::N(2)] {
+        let to = origin.addr();
+        let text = format!(
+            "[listen.web]\naddress = \":0\"\n[listen.raw]\naddress = \":0\"\nprotocols = [\"tcp\", \"udp\"]\ncluster = \"c\"\n\
+             [route.all]\nto = \"http://{to}\"\n[cluster.c]\ndestinations = [\"{to}\"]\n"
+        );
+        let rig = Rig::start_on(&text, workers).await;
+        assert_eq!(rig.endpoints("web").len(), 1, "{workers:?}");
+        assert_eq!(rig.endpoints("raw").len(), 2, "{workers:?}: one for each transport");
+        for listener in ["web", "raw"] {
+            let port = rig.endpoints(listener)[0].socket_addr().unwrap().port();
+            for host in ["127.0.0.1", "[::1]"] {
+                let addr = format!("{host}:{port}").parse().unwrap();
+                let mut client = RawClient::connect(addr).await.unwrap();
+                let answer =
+                    client.exchange("GET /?id=1 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+                assert_eq!(answer.status(), 200, "{listener} on {addr}, {workers:?}");
+            }
+        }
+    }
 }
