@@ -1,15 +1,21 @@
 //! The system calls that no crate of ours offers, and the only `unsafe` of the workspace.
 
 use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Whether this machine has IPv6: where it is switched off, the kernel may still make such sockets.
+/// Whether this machine has IPv6: where it is switched off, the kernel may still make such sockets, but has no loopback
+/// address for them.
 pub(crate) fn has_ipv6() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
-    *HAS.get_or_init(|| std::net::UdpSocket::bind("[::1]:0").is_ok())
+    let probe = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::DGRAM, None)?;
+        socket.bind(&SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into())
+    };
+    *HAS.get_or_init(|| probe().is_ok())
 }
 
 /// How many descriptors this process may have open (`RLIMIT_NOFILE`, soft).
